@@ -1,0 +1,56 @@
+package queue
+
+import "time"
+
+// ages knows the oldest message of a queue. Messages come in the order of their
+// send times, so a list will do, except for those that a Standard dead-letter
+// queue takes over with their original time: a heap holds these.
+type ages struct {
+	inOrder chain
+	late    heap[*msg]
+}
+
+func newAges() ages {
+	return ages{
+		inOrder: chain{kind: byAge},
+		late: heap[*msg]{
+			less:  func(a, b *msg) bool { return a.Sent.Before(b.Sent) },
+			moved: func(m *msg, i int) { m.lateAt = i },
+		},
+	}
+}
+
+func (a *ages) add(m *msg) {
+	if last := a.inOrder.tail; last != nil && m.Sent.Before(last.Sent) {
+		a.late.push(m)
+		return
+	}
+	m.lateAt = absent
+	a.inOrder.pushBack(m)
+}
+
+func (a *ages) remove(m *msg) {
+	if m.lateAt != absent {
+		a.late.remove(m.lateAt)
+		return
+	}
+	a.inOrder.remove(m)
+}
+
+// oldest is nil when there is no message.
+func (a *ages) oldest() *msg {
+	first := a.inOrder.head
+	late, ok := a.late.top()
+	if ok && (first == nil || late.Sent.Before(first.Sent)) {
+		return late
+	}
+	return first
+}
+
+// sentBy is the oldest message if it was sent at t or before, else nil.
+func (a *ages) sentBy(t time.Time) *msg {
+	if m := a.oldest(); m != nil && !m.Sent.After(t) {
+		return m
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package queue
+
+import "time"
+
+// Clock is where an [Engine] has its time from.
+type Clock interface {
+	// Now is the current time.
+	Now() time.Time
+	// AfterFunc calls f once, in a goroutine of its own, when d has passed;
+	// never from within AfterFunc itself. stop reports whether it prevented
+	// the call, as time.Timer.Stop does: true at most once.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// SystemClock is the time of package time. Inside a testing/synctest bubble
+// that is the bubble's.
+func SystemClock() Clock { return systemClock{} }
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+// after is AfterFunc with a join: Close waits for every f that has begun.
+// The caller holds the mutex and the engine is open. stop may be called again.
+func (e *Engine) after(d time.Duration, f func()) (stop func()) {
+	e.timers.Add(1)
+	stopTimer := e.clock.AfterFunc(d, func() {
+		defer e.timers.Done()
+		f()
+	})
+	return func() {
+		if stopTimer() {
+			e.timers.Done()
+		}
+	}
+}

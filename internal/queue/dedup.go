@@ -1,0 +1,62 @@
+package queue
+
+import "time"
+
+// DedupScope is where a DedupID must be unique.
+type DedupScope uint8
+
+const (
+	// DedupPerQueue: the same id in another group is a duplicate too.
+	DedupPerQueue DedupScope = iota
+	// DedupPerGroup: it is not.
+	DedupPerGroup
+)
+
+type dedupKey struct{ group, id string }
+
+type remembered struct {
+	key  dedupKey
+	sent Sent
+}
+
+// dedup remembers the ids of a queue's dedup window, deleted messages' too.
+type dedup struct {
+	byKey map[dedupKey]Sent
+	// byAge holds the same, oldest first; those before first are forgotten.
+	byAge []remembered
+	first int
+}
+
+func newDedup() dedup { return dedup{byKey: make(map[dedupKey]Sent)} }
+
+// key is under what s is remembered; ok is false when it is not.
+func (c *Config) dedupKey(s *Send) (key dedupKey, ok bool) {
+	if c.DedupWindow <= 0 || s.DedupID == "" {
+		return key, false
+	}
+	key.id = s.DedupID
+	if c.DedupScope == DedupPerGroup {
+		key.group = s.Group
+	}
+	return key, true
+}
+
+func (d *dedup) remember(key dedupKey, sent Sent) {
+	d.byKey[key] = sent
+	d.byAge = append(d.byAge, remembered{key, sent})
+}
+
+// forget drops what was sent at t or before.
+func (d *dedup) forget(t time.Time) {
+	for d.first < len(d.byAge) && !d.byAge[d.first].sent.Time.After(t) {
+		delete(d.byKey, d.byAge[d.first].key)
+		d.byAge[d.first] = remembered{}
+		d.first++
+	}
+	// Moving the rest once half of it is forgotten costs O(1) an id.
+	if d.first > len(d.byAge)/2 {
+		n := copy(d.byAge, d.byAge[d.first:])
+		clear(d.byAge[n:])
+		d.byAge, d.first = d.byAge[:n], 0
+	}
+}

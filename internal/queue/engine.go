@@ -1,0 +1,194 @@
+package queue
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Engine owns queues, as an account does. Create one with [New].
+type Engine struct {
+	clock  Clock
+	timers sync.WaitGroup // timers that are set or run
+
+	mu      sync.Mutex
+	closed  bool
+	queues  map[string]*queue
+	touched []*queue // those whose polls may have something to take
+	lastSeq uint64
+	observe func(Event)
+}
+
+// New is an engine without queues. Close it to end its polls and timers.
+func New(c Clock) *Engine {
+	return &Engine{clock: c, queues: make(map[string]*queue)}
+}
+
+// Config is what a queue does. The engine has no defaults of its own: what is
+// zero is not limited, not delayed, not kept.
+type Config struct {
+	FIFO       bool          // fixed when the queue is created
+	Visibility time.Duration // the lease of a receive that names none
+	Delay      time.Duration // of a message that names none
+	Retention  time.Duration // from the send, in whatever state the message is; 0: unlimited
+	// MaxLease bounds a lease in total, from the receive on, however often it
+	// is extended; 0: unlimited. SQS: 12 hours.
+	MaxLease time.Duration
+
+	// DedupWindow is how long a DedupID is remembered, counted from the send
+	// that was accepted; 0: no dedup. SQS: five minutes. A change of scope holds
+	// for ids sent from then on.
+	DedupWindow time.Duration
+	DedupScope  DedupScope
+
+	// MaxReceives and DeadLetter: instead of being received once more than
+	// MaxReceives times, a message moves to the queue named DeadLetter. Without
+	// such a queue, or with MaxReceives 0, it stays.
+	MaxReceives int
+	DeadLetter  string
+
+	// MaxInFlight messages may be in flight; 0: unlimited.
+	MaxInFlight int
+}
+
+// Create makes a queue; ErrExists if there is one of that name, whatever its
+// configuration.
+func (e *Engine) Create(name string, c Config) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	if e.queues[name] != nil {
+		return ErrExists
+	}
+	e.queues[name] = newQueue(e, name, c)
+	return nil
+}
+
+// Drop removes a queue and its messages; its polls end with ErrNoQueue.
+func (e *Engine) Drop(name string) error {
+	return e.do(name, func(q *queue, now time.Time) error {
+		q.discard(now)
+		delete(e.queues, name)
+		q.endPolls(ErrNoQueue)
+		return nil
+	})
+}
+
+// Update changes the configuration of a queue. change is called under the
+// engine's mutex. The new one holds at once and for the messages that are
+// there, but for leases and delays that have begun. ErrFixed if FIFO was
+// changed; then nothing is.
+func (e *Engine) Update(name string, change func(*Config)) error {
+	return e.do(name, func(q *queue, now time.Time) error {
+		c := q.config
+		change(&c)
+		if c.FIFO != q.config.FIFO {
+			return ErrFixed
+		}
+		q.config = c
+		q.advance(now)
+		e.touch(q)
+		return nil
+	})
+}
+
+// Config is the present configuration of a queue.
+func (e *Engine) Config(name string) (c Config, err error) {
+	err = e.do(name, func(q *queue, _ time.Time) error {
+		c = q.config
+		return nil
+	})
+	return c, err
+}
+
+// Names are the names of all queues, sorted.
+func (e *Engine) Names() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.queues))
+}
+
+// Purge removes the messages of a queue, those in flight too, and forgets its
+// dedup window. Waiting polls go on waiting.
+func (e *Engine) Purge(name string) error {
+	return e.do(name, func(q *queue, now time.Time) error {
+		q.discard(now)
+		return nil
+	})
+}
+
+// Close ends every waiting poll with ErrClosed, stops the timers and waits for
+// those that run. Whatever is called later fails with ErrClosed, Close itself
+// does nothing then. Not to be called from an observer.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.closed = true
+	for _, q := range e.queues {
+		q.endPolls(ErrClosed)
+	}
+	clear(e.queues)
+	e.mu.Unlock()
+	e.timers.Wait()
+}
+
+// do brings a queue up to date, calls f on it, and serves the polls of every
+// queue that was touched.
+func (e *Engine) do(name string, f func(q *queue, now time.Time) error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	q, now, err := e.enter(name)
+	if err != nil {
+		return err
+	}
+	err = f(q, now)
+	e.serve(now)
+	return err
+}
+
+// enter is the begin of every operation: the queue, brought up to date, its
+// polls served with what time has set free. The caller holds the mutex, and
+// calls serve when it is done.
+func (e *Engine) enter(name string) (*queue, time.Time, error) {
+	if e.closed {
+		return nil, time.Time{}, ErrClosed
+	}
+	q := e.queues[name]
+	if q == nil {
+		return nil, time.Time{}, ErrNoQueue
+	}
+	now := e.clock.Now()
+	q.advance(now)
+	e.serve(now)
+	return q, now, nil
+}
+
+// touch notes that q's polls may have something to take, or that its next event
+// has changed.
+func (e *Engine) touch(q *queue) {
+	if q.polls.Len() > 0 && !q.touched {
+		q.touched = true
+		e.touched = append(e.touched, q)
+	}
+}
+
+// serve hands messages over to the polls of the touched queues; that may
+// dead-letter messages and so touch more of them.
+func (e *Engine) serve(now time.Time) {
+	for len(e.touched) > 0 {
+		last := len(e.touched) - 1
+		q := e.touched[last]
+		e.touched[last] = nil
+		e.touched = e.touched[:last]
+		q.touched = false
+		q.handOver(now)
+		q.setAlarm(now)
+	}
+}
+
+func (e *Engine) nextSeq() uint64 {
+	e.lastSeq++
+	return e.lastSeq
+}

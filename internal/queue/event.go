@@ -1,0 +1,43 @@
+package queue
+
+import "time"
+
+// EventKind says what happened to a message.
+type EventKind uint8
+
+// What an observer is told. A poll that finds nothing, and a duplicate that is
+// not stored, are no events.
+const (
+	EventSent         EventKind = iota // stored
+	EventReceived                      // handed to a receiver
+	EventDeleted                       // by Delete
+	EventExtended                      // the lease has a new end
+	EventReleased                      // made visible by its receiver
+	EventExpired                       // the lease ran out; Time is its end
+	EventDeadLettered                  // left Queue for its dead-letter queue
+	EventDiscarded                     // past its retention, purged, or dropped with its queue
+)
+
+// Event is one thing that happened to one message.
+type Event struct {
+	Kind    EventKind
+	Queue   string
+	ID      string
+	Receipt Receipt // the last one; before the first receive, only its Seq is set
+	Time    time.Time
+}
+
+// Observe has f told of every event from now on; nil: nobody. The calls come
+// one at a time, in order, under the engine's mutex: f must be quick and must
+// not call the engine. What time did is told by the operation that finds it.
+func (e *Engine) Observe(f func(Event)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.observe = f
+}
+
+func (q *queue) report(k EventKind, m *msg, at time.Time) {
+	if f := q.engine.observe; f != nil {
+		f(Event{k, q.name, m.ID, Receipt{m.Seq, m.Receipt.Receive}, at})
+	}
+}

@@ -1,0 +1,118 @@
+package queue
+
+// order decides which of a queue's ready messages is delivered next. Another
+// legal order of the same queue is another implementation of it.
+type order interface {
+	// add takes in a message that has entered the queue, in whatever state.
+	add(m *msg)
+	// ready is told after m's state became Ready, busy after it ceased to be.
+	ready(m *msg)
+	busy(m *msg)
+	// remove forgets a message that leaves the queue; m.state is still true.
+	remove(m *msg)
+	// next is the ready message to deliver; nil when none may be. prev is the
+	// one that the same receive took last, nil for its first.
+	next(prev *msg) *msg
+}
+
+// standard delivers in the order in which messages became visible.
+type standard struct{ visible chain }
+
+func newStandard() *standard { return &standard{visible: chain{kind: byOrder}} }
+
+func (s *standard) add(m *msg) {
+	if m.state == Ready {
+		s.visible.pushBack(m)
+	}
+}
+
+func (s *standard) ready(m *msg) { s.visible.pushBack(m) }
+func (s *standard) busy(m *msg)  { s.visible.remove(m) }
+
+func (s *standard) remove(m *msg) {
+	if m.state == Ready {
+		s.visible.remove(m)
+	}
+}
+
+func (s *standard) next(*msg) *msg { return s.visible.head }
+
+// fifo delivers by message group. A group holds its messages by Seq, whatever
+// their state, and is open while its first one is ready: then no earlier one is
+// in flight or delayed.
+type fifo struct {
+	groups map[string]*group
+	open   heap[*group] // by the Seq of the first message
+}
+
+type group struct {
+	name   string
+	all    chain
+	openAt int // index in fifo.open, or absent
+}
+
+func newFIFO() *fifo {
+	return &fifo{
+		groups: make(map[string]*group),
+		open: heap[*group]{
+			less:  func(a, b *group) bool { return a.all.head.Seq < b.all.head.Seq },
+			moved: func(g *group, i int) { g.openAt = i },
+		},
+	}
+}
+
+func (f *fifo) add(m *msg) {
+	g := f.groups[m.Group]
+	if g == nil {
+		g = &group{name: m.Group, all: chain{kind: byOrder}, openAt: absent}
+		f.groups[m.Group] = g
+	}
+	m.group = g
+	g.all.pushBack(m)
+	f.update(m)
+}
+
+func (f *fifo) ready(m *msg) { f.update(m) }
+func (f *fifo) busy(m *msg)  { f.update(m) }
+
+// update opens or closes m's group after m has changed its state.
+func (f *fifo) update(m *msg) {
+	g := m.group
+	switch {
+	case g.all.head != m: // what is behind the first one decides nothing
+	case m.state == Ready:
+		f.open.push(g)
+	case g.openAt != absent:
+		f.open.remove(g.openAt)
+	}
+}
+
+func (f *fifo) remove(m *msg) {
+	g := m.group
+	first := g.all.head == m
+	if first && g.openAt != absent {
+		f.open.remove(g.openAt)
+	}
+	g.all.remove(m)
+	m.group = nil
+	switch {
+	case g.all.head == nil:
+		delete(f.groups, g.name)
+	case first && g.all.head.state == Ready:
+		f.open.push(g)
+	}
+}
+
+// next stays with the group of prev while the message behind it is ready: what
+// is before prev was taken by the same receive or has left.
+func (f *fifo) next(prev *msg) *msg {
+	if prev != nil {
+		if m := prev.links[byOrder].next; m != nil && m.state == Ready {
+			return m
+		}
+	}
+	if g, ok := f.open.top(); ok {
+		return g.all.head
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package queue
+
+import (
+	"container/list"
+	"time"
+)
+
+// queue is one queue. Everything about it is guarded by the engine's mutex.
+type queue struct {
+	engine *Engine
+	name   string
+	config Config
+
+	all    map[uint64]*msg // by Seq
+	counts [states]int
+	order  order
+	due    heap[*msg] // leases and delays by their end
+	ages   ages
+	dedup  dedup
+
+	polls   list.List // of *poll, in the order of their arrival
+	touched bool      // in engine.touched
+	alarm   *alarm    // set while polls wait for something that has a time
+}
+
+func newQueue(e *Engine, name string, c Config) *queue {
+	q := &queue{engine: e, name: name, config: c}
+	q.clear()
+	return q
+}
+
+// clear makes the queue empty.
+func (q *queue) clear() {
+	q.all = make(map[uint64]*msg)
+	q.counts = [states]int{}
+	q.ages = newAges()
+	q.dedup = newDedup()
+	q.due = heap[*msg]{less: dueBefore, moved: func(m *msg, i int) { m.dueAt = i }}
+	if q.config.FIFO {
+		q.order = newFIFO()
+	} else {
+		q.order = newStandard()
+	}
+}
+
+// dueBefore orders by time; what ends at the same time ends in the order of
+// sending.
+func dueBefore(a, b *msg) bool {
+	if c := a.due.Compare(b.due); c != 0 {
+		return c < 0
+	}
+	return a.Seq < b.Seq
+}
+
+// add puts a message with a new Seq into the queue, delayed until due, or
+// ready.
+func (q *queue) add(m *msg, state State, due time.Time) {
+	m.Seq = q.engine.nextSeq()
+	m.state, m.due, m.dueAt = state, due, absent
+	q.all[m.Seq] = m
+	q.counts[state]++
+	q.ages.add(m)
+	q.order.add(m)
+	if state != Ready {
+		q.due.push(m)
+	}
+	q.engine.touch(q)
+}
+
+// remove takes a message out of the queue.
+func (q *queue) remove(m *msg) {
+	delete(q.all, m.Seq)
+	q.counts[m.state]--
+	q.ages.remove(m)
+	q.order.remove(m)
+	if m.dueAt != absent {
+		q.due.remove(m.dueAt)
+	}
+	q.engine.touch(q)
+}
+
+// lease makes a message invisible until end, or moves the end of its lease.
+func (q *queue) lease(m *msg, end time.Time) {
+	was := m.state
+	q.setState(m, InFlight)
+	m.due = end
+	if m.dueAt == absent {
+		q.due.push(m)
+	} else {
+		q.due.fix(m.dueAt)
+	}
+	if was == Ready {
+		q.order.busy(m)
+	}
+	q.engine.touch(q)
+}
+
+// release makes a message ready, at the back of a Standard queue, at its own
+// place in a FIFO one.
+func (q *queue) release(m *msg) {
+	if m.state == Ready {
+		return
+	}
+	q.due.remove(m.dueAt)
+	q.setState(m, Ready)
+	q.order.ready(m)
+	q.engine.touch(q)
+}
+
+func (q *queue) setState(m *msg, s State) {
+	q.counts[m.state]--
+	m.state = s
+	q.counts[s]++
+}
+
+// advance does what time has done since the last operation.
+func (q *queue) advance(now time.Time) {
+	if r := q.config.Retention; r > 0 {
+		for m := q.ages.sentBy(now.Add(-r)); m != nil; m = q.ages.sentBy(now.Add(-r)) {
+			q.remove(m)
+			q.report(EventDiscarded, m, now)
+		}
+	}
+	for m, ok := q.due.top(); ok && !m.due.After(now); m, ok = q.due.top() {
+		if m.state == InFlight {
+			q.report(EventExpired, m, m.due)
+		}
+		q.release(m)
+	}
+	q.dedup.forget(now.Add(-q.config.DedupWindow))
+}
+
+// next is when time changes something for waiting polls; ok is false if never.
+func (q *queue) next() (at time.Time, ok bool) {
+	m, ok := q.due.top()
+	if !ok { // then nothing blocks a group, and retention frees nothing
+		return at, false
+	}
+	at = m.due
+	if r := q.config.Retention; r > 0 {
+		if end := q.ages.oldest().Sent.Add(r); end.Before(at) {
+			at = end
+		}
+	}
+	return at, true
+}
+
+// discard removes all messages and what dedup remembers.
+func (q *queue) discard(now time.Time) {
+	if q.engine.observe != nil {
+		for _, m := range q.bySeq() {
+			q.report(EventDiscarded, m, now)
+		}
+	}
+	q.clear()
+	q.engine.touch(q)
+}
+
+// deadLetter is the queue that exhausted messages go to, brought up to date;
+// nil without one.
+func (q *queue) deadLetter(now time.Time) *queue {
+	if q.config.DeadLetter == "" {
+		return nil
+	}
+	d := q.engine.queues[q.config.DeadLetter]
+	if d != nil && d != q {
+		d.advance(now)
+	}
+	return d
+}
+
+// moveTo makes a message of q the last one of its dead-letter queue. That
+// queue's dedup window is not asked: a message is not lost over an id.
+func (q *queue) moveTo(d *queue, m *msg, now time.Time) {
+	q.report(EventDeadLettered, m, now)
+	q.remove(m)
+	m.Source = q.name
+	m.here = 0
+	m.LeaseEnd, m.Receipt = time.Time{}, Receipt{}
+	if d.config.FIFO {
+		m.Sent = now
+	}
+	d.add(m, Ready, time.Time{})
+}
