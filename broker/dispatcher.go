@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"context"
+	"errors"
+)
+
+// Dispatcher is the backend's side of a [Subscription] without settling, such
+// as one of core NATS. It is for authors of backends; [Consume] is what
+// backends that settle use.
+//
+// It runs the handler, recovers its panics, keeps the counters, tells errors
+// to [OnError] and the logger, and drains.
+type Dispatcher struct {
+	sub     Subscription
+	handler Handler
+	scope   scope
+	slots   chan struct{} // nil: handlers run on the backend's goroutine
+}
+
+// NewSubscription returns a Dispatcher whose [Dispatcher.Subscription] the
+// backend hands to its user. subject is what the user named; ctx lends its
+// values to handlers. It honours [Concurrency], [OnError] and [Logger] and
+// refuses every other option for the named backend, so the backend takes out
+// its own options (and [Group]) first.
+//
+// The backend then calls [Dispatcher.Run] once.
+func NewSubscription(ctx context.Context, backend, subject string, h Handler, opts ...SubscribeOption) (*Dispatcher, error) {
+	if h == nil {
+		return nil, &FieldError{Field: "Handler", Value: "nil", Limit: "a function"}
+	}
+	p := &Dispatcher{handler: h}
+	var errs []error
+	for _, opt := range opts {
+		errs = append(errs, p.apply(backend, opt))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	s := &p.sub
+	s.finishSettings()
+	s.init(ctx, subject)
+	s.stop = func() {}
+	if s.concurrency > 1 {
+		p.slots = make(chan struct{}, s.concurrency)
+	}
+	handlers, cancel := context.WithCancelCause(s.base)
+	s.cancel = cancel
+	p.scope = scope{Context: handlers, sub: s}
+	return p, nil
+}
+
+func (p *Dispatcher) apply(backend string, opt SubscribeOption) error {
+	switch opt.(type) {
+	case Lease, Backoff:
+		return &UnsupportedError{
+			Backend: backend, What: optionName(opt),
+			Why:     "nothing is leased or redelivered here: a message is delivered at most once",
+			Instead: "a backend with receive-delete",
+		}
+	}
+	known, err := p.sub.apply(opt)
+	if !known {
+		return unknownOption(backend, opt)
+	}
+	return err
+}
+
+// Run makes the subscription live. stop is called once, when a drain begins:
+// it must stop the intake, wait until what the client has already received is
+// dispatched, and return when no Dispatch will follow. Its context is
+// cancelled when the drain's deadline has passed; it then discards the rest
+// and returns how many messages that were.
+func (p *Dispatcher) Run(stop func(ctx context.Context) (discarded int)) {
+	s := &p.sub
+	stopIntake := func() {
+		discarded := stop(&p.scope)
+		s.mu.Lock()
+		s.report.Abandoned += discarded
+		s.counts.Dropped += uint64(discarded)
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	begun := s.begun
+	s.stop = stopIntake
+	s.mu.Unlock()
+	if begun { // the backend ended it before it ran
+		stopIntake()
+	}
+}
+
+// Subscription returns the user's side.
+func (p *Dispatcher) Subscription() *Subscription { return &p.sub }
+
+// Dispatch hands one delivery to the handler. With [Concurrency] 1 it returns
+// after the handler has; else as soon as a handler may start. Deliveries of
+// one subscription are dispatched from one goroutine at a time.
+func (p *Dispatcher) Dispatch(d *Delivery) {
+	p.sub.enter(d)
+	if p.slots == nil {
+		call(&p.scope, p.handler, d, p)
+		return
+	}
+	p.slots <- struct{}{}
+	go call(&p.scope, p.handler, d, p)
+}
+
+// handled takes the handler's result.
+func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
+	s := &p.sub
+	if err != nil {
+		s.tell(ctx, d, err)
+	}
+	s.mu.Lock()
+	s.countResult(err)
+	if s.begun {
+		s.report.Finished++
+	}
+	s.leaveLocked()
+	s.mu.Unlock()
+	if p.slots != nil {
+		<-p.slots
+		return
+	}
+	if errors.Is(err, errGoexit) {
+		p.End(err) // the backend's delivering goroutine is gone, nothing will come any more
+	}
+}
+
+// Drop counts messages that were discarded before a handler saw them and tells
+// [OnError] so, with an error that matches [ErrDropped].
+func (p *Dispatcher) Drop(n uint64, cause error) {
+	s := &p.sub
+	s.mu.Lock()
+	s.counts.Dropped += n
+	s.mu.Unlock()
+	s.tell(&p.scope, nil, cause)
+}
+
+// End tells that the backend ended the subscription, such as by a lost
+// connection. It does not wait; it may be called more than once.
+func (p *Dispatcher) End(cause error) { p.sub.begin(cause) }

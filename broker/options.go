@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// SubscribeOption changes one call of Subscribe, Respond or [Consume]. Options
+// are plain values; a backend may define more. An option that a backend does
+// not know is an [*UnsupportedError], never ignored.
+type SubscribeOption interface {
+	// SubscribeOption marks the type.
+	SubscribeOption()
+}
+
+// ReceiveOption changes one call of Receive.
+type ReceiveOption interface {
+	// ReceiveOption marks the type.
+	ReceiveOption()
+}
+
+// Group names the competing consumers that share the messages of a subject: a
+// NATS queue group, the one group that an SQS queue is. Without it, every
+// subscription gets every message.
+type Group string
+
+// Concurrency is the number of handlers that may run at once, 1 if it is not
+// given. Above 1, messages without a [Message.Key] are handled in no
+// particular order.
+type Concurrency int
+
+// Lease is how long received messages are leased for, in place of the
+// destination's own visibility timeout. With [Consume] it is also what a
+// heartbeat renews.
+type Lease time.Duration
+
+// Wait is how long Receive waits for a first message: 0 returns at once (a
+// short poll). A backend whose destination has a limit (SQS: 20 s) refuses
+// more.
+type Wait time.Duration
+
+// OnError is told of everything that went wrong for one delivery: the
+// handler's error or panic, a failed settlement, a lost lease; and, with a nil
+// delivery, of what went wrong for the subscription: a failed receive, dropped
+// messages. It is called from the subscription's goroutines, several at once
+// if handlers run at once, and must return soon.
+type OnError func(ctx context.Context, d *Delivery, err error)
+
+// Logger is where a subscription logs what [OnError] is told, at level Warn.
+// Backends pass their Options.Logger. Bodies and header values are never
+// logged.
+type Logger struct{ *slog.Logger }
+
+// Backoff says when a message whose handler failed comes again: after a random
+// delay between half of it and all of it, where it doubles from Min with each
+// attempt, up to Max. The zero Backoff is DefaultBackoff.
+type Backoff struct {
+	Min, Max time.Duration
+}
+
+// DefaultBackoff is used where no [Backoff] is given. It stays far below the
+// 12 hours for which SQS can hold a message back.
+var DefaultBackoff = Backoff{Min: time.Second, Max: 5 * time.Minute}
+
+// Delay returns the delay after the given attempt (1 is the first; less counts
+// as 1). random is a number in [0, 1), such as [rand.Float64] gives.
+func (b Backoff) Delay(attempt int, random float64) time.Duration {
+	if b == (Backoff{}) {
+		b = DefaultBackoff
+	}
+	d := b.Min
+	for i := 1; i < attempt && d < b.Max; i++ {
+		d *= 2
+	}
+	d = min(d, b.Max)
+	return d/2 + time.Duration(random*float64(d-d/2))
+}
+
+func (Group) SubscribeOption()       {}
+func (Concurrency) SubscribeOption() {}
+func (Lease) SubscribeOption()       {}
+func (Lease) ReceiveOption()         {}
+func (Wait) ReceiveOption()          {}
+func (OnError) SubscribeOption()     {}
+func (Logger) SubscribeOption()      {}
+func (Backoff) SubscribeOption()     {}
+
+// settings are the options that subscriptions of every kind share.
+type settings struct {
+	concurrency int
+	lease       time.Duration
+	backoff     Backoff
+	onError     OnError
+	logger      *slog.Logger
+}
+
+// apply reads one option. It reports whether it knows it.
+func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
+	switch o := opt.(type) {
+	case Concurrency:
+		if o < 1 {
+			return true, &FieldError{Field: "Concurrency", Value: fmt.Sprint(int(o)), Limit: "at least 1"}
+		}
+		s.concurrency = int(o)
+	case Lease:
+		if o <= 0 {
+			return true, &FieldError{Field: "Lease", Value: time.Duration(o).String(), Limit: "above 0"}
+		}
+		s.lease = time.Duration(o)
+	case Backoff:
+		if o.Min < 0 || o.Max < o.Min {
+			return true, &FieldError{
+				Field: "Backoff", Value: fmt.Sprintf("%v..%v", o.Min, o.Max), Limit: "0 <= Min <= Max",
+			}
+		}
+		s.backoff = o
+	case OnError:
+		s.onError = o
+	case Logger:
+		s.logger = o.Logger
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// finishSettings sets what was not given.
+func (s *settings) finishSettings() {
+	s.concurrency = max(s.concurrency, 1)
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// retryDelay is the backoff after an attempt, with chance.
+func (s *settings) retryDelay(attempt int) time.Duration {
+	return s.backoff.Delay(attempt, rand.Float64())
+}
+
+// optionName is how errors speak of an option: its type's name.
+func optionName(opt any) string { return fmt.Sprintf("option %T", opt) }
+
+func unknownOption(backend string, opt any) error {
+	return &UnsupportedError{Backend: backend, What: optionName(opt), Why: "it has no meaning for this call"}
+}
