@@ -1,0 +1,63 @@
+package sqsrules
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestGroups(t *testing.T) {
+	var groups Groups
+	subscribe := func(queue string, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
+		return groups.Subscribe(queue, opts, func(rest []broker.SubscribeOption) (*broker.Subscription, error) {
+			p, err := broker.NewSubscription(t.Context(), "test", queue,
+				func(context.Context, *broker.Delivery) error { return nil }, rest...)
+			if err != nil {
+				return nil, err
+			}
+			p.Run(func(context.Context) int { return 0 })
+			return p.Subscription(), nil
+		})
+	}
+	var subs []*broker.Subscription
+	for _, test := range []struct {
+		queue string
+		group broker.Group
+		fine  bool
+	}{
+		{"q", "", false}, {"q", "a", true}, {"q", "a", true}, {"q", "b", false}, {"r", "b", true},
+	} {
+		sub, err := subscribe(test.queue, test.group, broker.Concurrency(2))
+		if (err == nil) != test.fine || err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			t.Fatalf("%+v: got %v", test, err)
+		}
+		if sub != nil {
+			subs = append(subs, sub)
+		}
+	}
+	if _, err := subscribe("q", broker.Group("a"), broker.Concurrency(0)); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("got %v, want what start returned", err)
+	}
+	drain := func(s *broker.Subscription) {
+		if _, err := s.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	drain(subs[0])
+	if _, err := subscribe("q", broker.Group("b")); err == nil {
+		t.Error("b got the queue that a still has")
+	}
+	drain(subs[1])
+	sub, err := subscribe("q", broker.Group("b"))
+	if err != nil {
+		t.Fatalf("b after a is over: %v", err)
+	}
+	drain(sub)
+	drain(subs[2])
+}

@@ -1,0 +1,85 @@
+package sqsrules
+
+import (
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// Limits of SQS, each with the document that fixes it.
+const (
+	MaxMessage   = 1 << 20 // bytes of body and attributes, default and most of a queue (API CreateQueue, MaximumMessageSize)
+	MinMaxSize   = 1 << 10 // least MaximumMessageSize that a queue can have (API CreateQueue)
+	MaxBatch     = 10      // entries of a batch and messages of a receive (DG quotas-messages)
+	MaxBatchSize = 1 << 20 // bytes of all entries of a send batch (API SendMessageBatch)
+	MaxHeaders   = 10      // message attributes (DG sqs-message-metadata)
+	MaxInFlight  = 120_000 // messages in flight (DG quotas-queues, quotas-fifo)
+	MaxReceives  = 1_000   // highest maxReceiveCount
+
+	maxName      = 80  // characters of a queue name, ".fifo" included (API CreateQueue)
+	maxAttribute = 256 // characters of an attribute's name (DG sqs-message-metadata)
+	maxID        = 128 // characters of a group or deduplication id (API SendMessage)
+
+	DefaultVisibility = 30 * time.Second    // API CreateQueue, VisibilityTimeout
+	MaxLease          = 12 * time.Hour      // in total from the receive (API ChangeMessageVisibility)
+	MaxWait           = 20 * time.Second    // API ReceiveMessage, WaitTimeSeconds
+	MaxDelay          = 15 * time.Minute    // API SendMessage, DelaySeconds
+	MinRetention      = time.Minute         // API CreateQueue, MessageRetentionPeriod
+	MaxRetention      = 14 * 24 * time.Hour // as above
+	DefaultRetention  = 4 * 24 * time.Hour  // as above
+	DedupWindow       = 5 * time.Minute     // DG FIFO-queues-exactly-once-processing
+)
+
+// Seconds is d in whole seconds, the unit of SQS, rounded up: a message is
+// never visible sooner, nor a lease or a wait shorter, than was asked for.
+func Seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
+
+// WholeSeconds is d rounded up as by [Seconds].
+func WholeSeconds(d time.Duration) time.Duration { return time.Duration(Seconds(d)) * time.Second }
+
+// CheckMax checks the max of a receive. What is above [MaxBatch] is served by
+// that many.
+func CheckMax(limit int) error {
+	if limit < 1 {
+		return fieldError("max", itoa(limit), "at least 1")
+	}
+	return nil
+}
+
+// CheckWait checks how long a receive waits.
+func CheckWait(d time.Duration) error {
+	return checkTime("Wait", d, 0, MaxWait, "call Receive again, or Consume")
+}
+
+// CheckLease checks the lease of a receive. The AWS client does not send a
+// visibility timeout of 0, so that it cannot be asked for.
+func CheckLease(d time.Duration) error {
+	return checkTime("Lease", d, 1, MaxLease, "a heartbeat, and less than 12 hours of work for one message")
+}
+
+// CheckExtend checks the lease of an extend, where 0 is the queue's own.
+func CheckExtend(d time.Duration) error {
+	return checkTime("lease", d, 0, MaxLease, "extend again before it ends")
+}
+
+// CheckRelease checks the delay of a release.
+func CheckRelease(d time.Duration) error {
+	return checkTime("delay", d, 0, MaxLease, "publish the message again later, from a store of your own")
+}
+
+// checkTime refuses what is below least as bad input, and what is above most
+// as unsupported.
+func checkTime(field string, d, least, most time.Duration, instead string) error {
+	switch {
+	case d < least && least > 0:
+		return fieldError(field, d.String(), "above 0")
+	case d < least:
+		return fieldError(field, d.String(), "not negative")
+	case d > most:
+		return &broker.UnsupportedError{
+			Backend: Backend, What: field + " of " + d.String(),
+			Why: "the most is " + most.String(), Instead: instead,
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package sqsrules
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// attributeType is the type of every attribute that carries a header.
+const attributeType = "String"
+
+// Queue is what a check must know of a queue.
+type Queue struct {
+	FIFO         bool
+	ContentDedup bool // ContentBasedDeduplication
+	MaxMessage   int  // MaximumMessageSize; 0: [MaxMessage]
+}
+
+// Size is the size of a message as SQS counts it: the body, and of every
+// attribute its name, type and value (DG sqs-message-metadata).
+func Size(m *broker.Message) int {
+	return len(m.Body) + headerSize(m.Header)
+}
+
+func headerSize(h broker.Header) int {
+	n := 0
+	for name, value := range h {
+		n += len(name) + len(attributeType) + len(value)
+	}
+	return n
+}
+
+// Check returns the first reason for which q does not take m: a
+// [*broker.FieldError] for bad input, a [*broker.UnsupportedError] for a field
+// that such a queue cannot honour. It does not look at the Subject.
+func Check(m *broker.Message, q Queue) error {
+	if err := checkFields(m, q); err != nil {
+		return err
+	}
+	if err := checkBody(m.Body); err != nil {
+		return err
+	}
+	if len(m.Header) > 0 {
+		if err := checkHeader(m.Header); err != nil {
+			return err
+		}
+	}
+	return checkSize(m, q)
+}
+
+func checkSize(m *broker.Message, q Queue) error {
+	most := q.MaxMessage
+	if most == 0 {
+		most = MaxMessage
+	}
+	if n := Size(m); n > most {
+		return &broker.FieldError{
+			Field: "Message", Value: itoa(n) + " bytes", TooLarge: true,
+			Limit: "at most " + itoa(most) + " bytes of body, header names, types and values (MaximumMessageSize)",
+		}
+	}
+	return nil
+}
+
+func checkBody(body []byte) error {
+	if len(body) == 0 {
+		return fieldError("Body", "", "at least one character: SQS takes no empty body")
+	}
+	if i := foreignCharacter(body); i >= 0 {
+		return fieldError("Body", "the character at byte "+itoa(i),
+			"UTF-8 of the characters of XML 1.0, as SQS takes no others (API SendMessage); encode a binary body, such as by base64")
+	}
+	return nil
+}
+
+// foreignCharacter is the position of the first character that SQS does not
+// take (#x9, #xA, #xD, #x20 to #xD7FF, #xE000 to #xFFFD, #x10000 to #x10FFFF;
+// API SendMessage), or -1.
+func foreignCharacter[T string | []byte](text T) int {
+	for i := range len(text) {
+		if c := text[i]; c >= utf8.RuneSelf {
+			return foreignRune(string(text[i:]), i)
+		} else if c < ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return i
+		}
+	}
+	return -1
+}
+
+// foreignRune is foreignCharacter for text that begins at offset.
+func foreignRune(text string, offset int) int {
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError:
+			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 { // not UTF-8
+				return offset + i
+			}
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0xFFFE, r == 0xFFFF:
+			return offset + i
+		}
+	}
+	return -1
+}
+
+func fieldError(field, value, limit string) error {
+	return &broker.FieldError{Field: field, Value: value, Limit: limit}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,237 @@
+package sqsrules
+
+import (
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+func headers(n int) broker.Header {
+	h := broker.Header{}
+	for i := range n {
+		h.Set("h"+strconv.Itoa(i), "v")
+	}
+	return h
+}
+
+func TestCheck(t *testing.T) {
+	body := []byte("x")
+	fifo, content := Queue{FIFO: true}, Queue{FIFO: true, ContentDedup: true}
+	long := strings.Repeat("k", 129)
+	for name, test := range map[string]struct {
+		q     Queue
+		m     broker.Message
+		field string // of a FieldError; "!" of an UnsupportedError; "" is fine
+	}{
+		"plain":                   {m: broker.Message{Body: body}},
+		"characters":              {m: broker.Message{Body: []byte("\t\r\n~\u00e9\ud7ff\ue000\ufffd\U00010000\U0010ffff")}},
+		"empty body":              {field: "Body"},
+		"control character":       {m: broker.Message{Body: []byte("a\x0b")}, field: "Body"},
+		"NUL after rune":          {m: broker.Message{Body: []byte("é\x00")}, field: "Body"},
+		"U+FFFE":                  {m: broker.Message{Body: []byte("\ufffe")}, field: "Body"},
+		"U+FFFF":                  {m: broker.Message{Body: []byte("a\uffff")}, field: "Body"},
+		"surrogate":               {m: broker.Message{Body: []byte("\xed\xa0\x80")}, field: "Body"},
+		"not UTF-8":               {m: broker.Message{Body: []byte("a\xff")}, field: "Body"},
+		"ten headers":             {m: broker.Message{Body: body, Header: headers(10)}},
+		"eleven headers":          {m: broker.Message{Body: body, Header: headers(11)}, field: "Header"},
+		"header name":             {m: broker.Message{Body: body, Header: broker.Header{"a b": "v"}}, field: "Header"},
+		"header name with slash":  {m: broker.Message{Body: body, Header: broker.Header{"a/b": "v"}}, field: "Header"},
+		"header name AWS.":        {m: broker.Message{Body: body, Header: broker.Header{"aWs.x": "v"}}, field: "Header"},
+		"header name Amazon.":     {m: broker.Message{Body: body, Header: broker.Header{"amazon.x": "v"}}, field: "Header"},
+		"header name AWSx":        {m: broker.Message{Body: body, Header: broker.Header{"AWSx": "v"}}},
+		"header name periods":     {m: broker.Message{Body: body, Header: broker.Header{"a..b": "v"}}, field: "Header"},
+		"header name begins":      {m: broker.Message{Body: body, Header: broker.Header{".b": "v"}}, field: "Header"},
+		"header name ends":        {m: broker.Message{Body: body, Header: broker.Header{"b.": "v"}}, field: "Header"},
+		"header name of 256":      {m: broker.Message{Body: body, Header: broker.Header{strings.Repeat("n", 256): "v"}}},
+		"header name of 257":      {m: broker.Message{Body: body, Header: broker.Header{strings.Repeat("n", 257): "v"}}, field: "Header"},
+		"header value empty":      {m: broker.Message{Body: body, Header: broker.Header{"a": ""}}, field: "Header[a]"},
+		"header value foreign":    {m: broker.Message{Body: body, Header: broker.Header{"a": "\x01"}}, field: "Header[a]"},
+		"header value with CR":    {m: broker.Message{Body: body, Header: broker.Header{"a": "x\ry"}}, field: "Header[a]"},
+		"tenant":                  {m: broker.Message{Body: body, Tenant: "t"}},
+		"tenant with space":       {m: broker.Message{Body: body, Tenant: "a b"}, field: "Tenant"},
+		"delay":                   {m: broker.Message{Body: body, Delay: MaxDelay}},
+		"delay above":             {m: broker.Message{Body: body, Delay: MaxDelay + 1}, field: "!"},
+		"delay below":             {m: broker.Message{Body: body, Delay: -1}, field: "Delay"},
+		"ttl":                     {m: broker.Message{Body: body, TTL: 1}, field: "!"},
+		"ttl below":               {m: broker.Message{Body: body, TTL: -1}, field: "TTL"},
+		"reply-to":                {m: broker.Message{Body: body, ReplyTo: "r"}, field: "!"},
+		"key on standard":         {m: broker.Message{Body: body, Key: "k"}, field: "!"},
+		"dedup id on standard":    {m: broker.Message{Body: body, DedupID: "d"}, field: "!"},
+		"fifo":                    {q: fifo, m: broker.Message{Body: body, Key: "k", DedupID: "d"}},
+		"fifo without key":        {q: content, m: broker.Message{Body: body}, field: "Key"},
+		"fifo without id":         {q: fifo, m: broker.Message{Body: body, Key: "k"}, field: "DedupID"},
+		"fifo by content":         {q: content, m: broker.Message{Body: body, Key: "k"}},
+		"fifo by content with id": {q: content, m: broker.Message{Body: body, Key: "k", DedupID: "d"}},
+		"fifo key of 128":         {q: content, m: broker.Message{Body: body, Key: long[1:]}},
+		"fifo key of 129":         {q: content, m: broker.Message{Body: body, Key: long}, field: "Key"},
+		"fifo id with space":      {q: fifo, m: broker.Message{Body: body, Key: "k", DedupID: "a b"}, field: "DedupID"},
+		"fifo tenant":             {q: content, m: broker.Message{Body: body, Key: "k", Tenant: "t"}, field: "!"},
+		"fifo delay":              {q: content, m: broker.Message{Body: body, Key: "k", Delay: 1}, field: "!"},
+		"fifo delay below":        {q: content, m: broker.Message{Body: body, Key: "k", Delay: -1}, field: "Delay"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Check(&test.m, test.q)
+			if got := fieldOf(err); got != test.field {
+				t.Errorf("got %v (%q), want %q", err, got, test.field)
+			}
+			if test.field == "!" != errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("errors.Is(%v, ErrUnsupported) is wrong", err)
+			}
+		})
+	}
+}
+
+// fieldOf is what a FieldError is about, and "!" for an UnsupportedError that
+// says why and what to use instead.
+func fieldOf(err error) string {
+	if e, ok := errors.AsType[*broker.FieldError](err); ok {
+		return e.Field
+	}
+	if e, ok := errors.AsType[*broker.UnsupportedError](err); ok && e.Why != "" && e.Instead != "" {
+		return "!"
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func TestCheckCountsHeadersTowardsTheSize(t *testing.T) {
+	m := broker.Message{Body: make([]byte, 2048-len("name"+"String"+"value")), Header: broker.Header{"name": "value"}}
+	for i := range m.Body {
+		m.Body[i] = 'x'
+	}
+	if got := Size(&m); got != 2048 {
+		t.Errorf("got size %d, want 2048", got)
+	}
+	if err := Check(&m, Queue{MaxMessage: 2048}); err != nil {
+		t.Errorf("exactly the limit: %v", err)
+	}
+	m.Body = append(m.Body, 'x')
+	err := Check(&m, Queue{MaxMessage: 2048})
+	if !errors.Is(err, broker.ErrTooLarge) || !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("got %v, want ErrTooLarge and ErrInvalid", err)
+	}
+	big := broker.Message{Body: []byte(strings.Repeat("x", MaxMessage))}
+	if err := Check(&big, Queue{}); err != nil {
+		t.Errorf("1 MiB: %v", err)
+	}
+	big.Body = append(big.Body, 'x')
+	if err := Check(&big, Queue{}); !errors.Is(err, broker.ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for name, good := range map[string]bool{
+		"orders": true, "A_-9": true, "orders.fifo": true, strings.Repeat("q", 80): true,
+		strings.Repeat("q", 75) + ".fifo": true,
+		"":                                false, ".fifo": false, "orders.placed": false, "a b": false, "ä": false,
+		strings.Repeat("q", 81): false, strings.Repeat("q", 76) + ".fifo": false,
+	} {
+		if err := CheckName(name); (err == nil) != good {
+			t.Errorf("CheckName(%q) = %v, want good %v", name, err, good)
+		}
+	}
+}
+
+func TestNameOf(t *testing.T) {
+	for address, want := range map[string]string{
+		"orders": "orders",
+		"https://sqs.eu-central-1.amazonaws.com/123456789012/orders.fifo": "orders.fifo",
+		"http://localhost:9324/000000000000/orders":                       "orders",
+		"arn:aws:sqs:eu-central-1:123456789012:orders":                    "orders",
+	} {
+		if got := NameOf(address); got != want {
+			t.Errorf("NameOf(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for name, test := range map[string]struct {
+		check func(time.Duration) error
+		d     time.Duration
+		field string
+	}{
+		"wait 0":         {CheckWait, 0, ""},
+		"wait most":      {CheckWait, MaxWait, ""},
+		"wait above":     {CheckWait, MaxWait + 1, "!"},
+		"wait below":     {CheckWait, -1, "Wait"},
+		"lease 0":        {CheckLease, 0, "Lease"},
+		"lease most":     {CheckLease, MaxLease, ""},
+		"lease above":    {CheckLease, MaxLease + 1, "!"},
+		"extend 0":       {CheckExtend, 0, ""},
+		"extend above":   {CheckExtend, MaxLease + 1, "!"},
+		"extend below":   {CheckExtend, -1, "lease"},
+		"release 0":      {CheckRelease, 0, ""},
+		"release above":  {CheckRelease, MaxLease + 1, "!"},
+		"release below":  {CheckRelease, -1, "delay"},
+		"release within": {CheckRelease, time.Hour, ""},
+	} {
+		if err := test.check(test.d); fieldOf(err) != test.field {
+			t.Errorf("%s: got %v, want %q", name, err, test.field)
+		}
+	}
+	for d, want := range map[time.Duration]int32{0: 0, 1: 1, time.Second: 1, time.Second + 1: 2, MaxLease: 43200} {
+		if got := Seconds(d); got != want {
+			t.Errorf("Seconds(%v) = %d, want %d", d, got, want)
+		}
+	}
+	if CheckMax(1) != nil || fieldOf(CheckMax(0)) != "max" {
+		t.Error("CheckMax: want 1 fine and 0 refused")
+	}
+}
+
+func TestRejectHeader(t *testing.T) {
+	body := []byte("x")
+	for name, test := range map[string]struct {
+		m            broker.Message
+		q            Queue
+		reason       string
+		wantReason   string
+		wantSource   string
+		wantOriginal int
+	}{
+		"room":      {m: broker.Message{Body: body, Header: headers(8)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 8},
+		"no header": {m: broker.Message{Body: body}, reason: " a\r\nb\x00\xff ", wantReason: "a  b \ufffd", wantSource: "q"},
+		"one left":  {m: broker.Message{Body: body, Header: headers(9)}, reason: "bad", wantReason: "bad", wantOriginal: 9},
+		"none left": {m: broker.Message{Body: body, Header: headers(10)}, reason: "bad", wantOriginal: 10},
+		"no reason": {m: broker.Message{Body: body}, wantSource: "q"},
+		"long":      {m: broker.Message{Body: body}, reason: strings.Repeat("é", 600) + "x", wantReason: strings.Repeat("é", 512), wantSource: "q"},
+		"long, odd": {m: broker.Message{Body: body}, reason: "x" + strings.Repeat("é", 600), wantReason: "x" + strings.Repeat("é", 511), wantSource: "q"},
+		"size": {
+			m: broker.Message{Body: []byte(strings.Repeat("x", 1000))}, q: Queue{MaxMessage: 1024},
+			reason: "too long for what is left",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := maps.Clone(test.m.Header)
+			h := RejectHeader(&test.m, test.q, test.reason, "q")
+			if h[RejectReason] != test.wantReason || h[RejectSource] != test.wantSource {
+				t.Errorf("got %q and %q, want %q and %q", h[RejectReason], h[RejectSource], test.wantReason, test.wantSource)
+			}
+			if !maps.Equal(test.m.Header, before) || len(before) != test.wantOriginal {
+				t.Error("the message's own header was changed")
+			}
+			if err := Check(&broker.Message{Body: test.m.Body, Header: h}, test.q); err != nil {
+				t.Errorf("the dead-letter queue would refuse it: %v", err)
+			}
+		})
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	m := broker.Message{Subject: "q", Body: []byte(strings.Repeat("x", 128))}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Check(&m, Queue{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

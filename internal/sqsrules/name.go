@@ -1,0 +1,32 @@
+package sqsrules
+
+import "strings"
+
+// fifoSuffix ends the name of every FIFO queue, and of no other (API
+// CreateQueue).
+const fifoSuffix = ".fifo"
+
+// IsFIFO reports whether a queue is a FIFO queue, by its name, URL or ARN.
+func IsFIFO(queue string) bool { return strings.HasSuffix(queue, fifoSuffix) }
+
+// CheckName checks a queue's name: 1 to 80 of A-Z, a-z, 0-9, '_' and '-', with
+// ".fifo" at the end of a FIFO queue's (API CreateQueue).
+func CheckName(name string) error {
+	stem := strings.TrimSuffix(name, fifoSuffix)
+	if stem == "" || len(name) > maxName || !plain(stem, "") {
+		return fieldError("Subject", name,
+			"a queue's name is 1 to 80 letters, digits, '_' and '-', and \".fifo\" at the end of a FIFO queue's; map other names to queues in Options.Queues")
+	}
+	return nil
+}
+
+// NameOf is the name of the queue that a name, URL or ARN is the address of.
+func NameOf(address string) string {
+	switch {
+	case strings.HasPrefix(address, "arn:"):
+		return address[strings.LastIndexByte(address, ':')+1:]
+	case strings.HasPrefix(address, "https://"), strings.HasPrefix(address, "http://"):
+		return address[strings.LastIndexByte(address, '/')+1:]
+	}
+	return address
+}

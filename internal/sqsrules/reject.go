@@ -1,0 +1,63 @@
+package sqsrules
+
+import (
+	"maps"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// Headers of a rejected message in its dead-letter queue.
+const (
+	RejectReason = "candidmq-reject-reason" // why, in the words given to Reject
+	RejectSource = "candidmq-reject-source" // name of the queue it was rejected from
+)
+
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 1024
+
+// RejectHeader is the header of a rejected message: a copy of m's with
+// [RejectReason] and [RejectSource], as far as there is room for them among
+// the [MaxHeaders] and the size that q takes; the reason comes first. The
+// reason is cut to 1 KiB and made fit for a header.
+func RejectHeader(m *broker.Message, q Queue, reason, source string) broker.Header {
+	h := maps.Clone(m.Header)
+	for _, add := range []struct{ name, value string }{
+		{RejectReason, headerText(reason)},
+		{RejectSource, source},
+	} {
+		before, had := h[add.name]
+		if add.value == "" {
+			continue
+		}
+		h.Set(add.name, add.value)
+		switch {
+		case len(h) <= MaxHeaders && checkSize(&broker.Message{Body: m.Body, Header: h}, q) == nil:
+		case had:
+			h[add.name] = before
+		default:
+			delete(h, add.name)
+		}
+	}
+	return h
+}
+
+// headerText makes s a header value that every backend takes: one line of
+// legal characters without blanks at its ends.
+func headerText(s string) string {
+	if len(s) > maxReason {
+		cut := maxReason
+		for !utf8.RuneStart(s[cut]) && cut > 0 {
+			cut--
+		}
+		s = s[:cut]
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0xFFFE || r == 0xFFFF {
+			return ' '
+		}
+		return r // what is not UTF-8 becomes U+FFFD
+	}, s)
+	return strings.TrimSpace(s)
+}
