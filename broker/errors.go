@@ -240,8 +240,8 @@ type retryError struct {
 func (e *retryError) Error() string { return fmt.Sprintf("retry after %v: %v", e.delay, e.cause) }
 func (e *retryError) Unwrap() error { return e.cause }
 
-// RetryAfter, returned from a [Handler], releases the message so that it comes
-// again after d instead of after the subscription's [Backoff]. A d below 0 is
+// RetryAfter is returned from a [Handler] to release the message so that it
+// comes again after d instead of after the subscription's [Backoff]. A d below 0 is
 // 0. cause is what is reported; nil is fine.
 func RetryAfter(d time.Duration, cause error) error {
 	if cause == nil {
@@ -255,7 +255,7 @@ type rejectError struct{ cause error }
 func (e *rejectError) Error() string { return "rejected: " + e.cause.Error() }
 func (e *rejectError) Unwrap() error { return e.cause }
 
-// Reject, returned from a [Handler], sends the message to the dead-letter
+// Reject is returned from a [Handler] to send the message to the dead-letter
 // queue at once: it can never succeed, so further attempts would be waste.
 // Where there is no dead-letter queue, or no way to move a message there, it
 // is released like after any other error, and [OnError] is told. cause is the

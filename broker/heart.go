@@ -48,7 +48,7 @@ func (c *consumer) beat() {
 			c.heart.calls.Wait()
 			return
 		}
-		if wait, any := c.beatOnce(time.Now()); any {
+		if wait, needed := c.beatOnce(time.Now()); needed {
 			timer.Reset(wait)
 		}
 	}
@@ -56,7 +56,7 @@ func (c *consumer) beat() {
 
 // beatOnce renews what is due, gives up what is lost, and returns how long to
 // sleep, if there is anything to wake for.
-func (c *consumer) beatOnce(now time.Time) (wait time.Duration, any bool) {
+func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var due []*run

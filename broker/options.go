@@ -79,14 +79,29 @@ func (b Backoff) Delay(attempt int, random float64) time.Duration {
 	return d/2 + time.Duration(random*float64(d-d/2))
 }
 
-func (Group) SubscribeOption()       {}
+// SubscribeOption marks Group as an option of Subscribe calls.
+func (Group) SubscribeOption() {}
+
+// SubscribeOption marks Concurrency as an option of Subscribe calls.
 func (Concurrency) SubscribeOption() {}
-func (Lease) SubscribeOption()       {}
-func (Lease) ReceiveOption()         {}
-func (Wait) ReceiveOption()          {}
-func (OnError) SubscribeOption()     {}
-func (Logger) SubscribeOption()      {}
-func (Backoff) SubscribeOption()     {}
+
+// SubscribeOption marks Lease as an option of Subscribe calls.
+func (Lease) SubscribeOption() {}
+
+// ReceiveOption marks Lease as an option of Receive calls.
+func (Lease) ReceiveOption() {}
+
+// ReceiveOption marks Wait as an option of Receive calls.
+func (Wait) ReceiveOption() {}
+
+// SubscribeOption marks OnError as an option of Subscribe calls.
+func (OnError) SubscribeOption() {}
+
+// SubscribeOption marks Logger as an option of Subscribe calls.
+func (Logger) SubscribeOption() {}
+
+// SubscribeOption marks Backoff as an option of Subscribe calls.
+func (Backoff) SubscribeOption() {}
 
 // settings are the options that subscriptions of every kind share.
 type settings struct {

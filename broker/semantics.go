@@ -319,7 +319,7 @@ func collectFacts(v reflect.Value, prefix string) []namedFact {
 	var found []namedFact
 	for i := range v.NumField() {
 		name := prefix + v.Type().Field(i).Tag.Get("json")
-		if f, ok := v.Field(i).Interface().(fact); ok {
+		if f, ok := reflect.TypeAssert[fact](v.Field(i)); ok {
 			found = append(found, namedFact{name, f})
 			continue
 		}

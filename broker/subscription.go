@@ -118,7 +118,7 @@ func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	}
 	select {
 	case <-over:
-		return s.reportNow(), nil
+		return s.reportNow(false), nil
 	case <-ctx.Done():
 	}
 	s.cancel(ErrDraining)
@@ -126,9 +126,10 @@ func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	defer grace.Stop()
 	select {
 	case <-over:
+		return s.reportNow(false), context.Cause(ctx)
 	case <-grace.C:
+		return s.reportNow(true), context.Cause(ctx)
 	}
-	return s.reportNow(), context.Cause(ctx)
 }
 
 // begin starts the drain, once. cause is why the backend ends the
@@ -247,11 +248,15 @@ func panicked(err error) bool {
 	return ok || errors.Is(err, errGoexit)
 }
 
-func (s *Subscription) reportNow() Report {
+// reportNow is the report as it stands; unfinished counts what still runs as
+// abandoned.
+func (s *Subscription) reportNow(unfinished bool) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.report
-	r.Abandoned += s.counts.InFlight - s.calls
+	if unfinished {
+		r.Abandoned += s.counts.InFlight - s.calls
+	}
 	return r
 }
 

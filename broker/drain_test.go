@@ -1,0 +1,304 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+func TestDrainFinishesWorkOnLiveContext(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			<-broker.Draining(ctx)
+			time.Sleep(time.Second)
+			return ctx.Err() // nil: a drain alone does not cancel
+		}, broker.Concurrency(2))
+		r.put(0, message("a", ""))
+		r.put(0, message("b", ""))
+		synctest.Wait()
+		r.put(0, message("c", "")) // no slot: stays in the queue
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		report, err := sub.Drain(ctx)
+		if want := (broker.Report{Subject: "q", Finished: 2}); report != want || err != nil {
+			t.Errorf("Drain() = %+v, %v; want %+v", report, err, want)
+		}
+		if n := len(r.log()); n != 2 {
+			t.Errorf("settled %q, want a and b only", r.log())
+		}
+		again, err := sub.Drain(ctx)
+		if again != report || err != nil {
+			t.Errorf("the second Drain() = %+v, %v", again, err)
+		}
+		select {
+		case <-sub.Done():
+		default:
+			t.Error("Done is not closed after Drain")
+		}
+		if sub.Err() != nil {
+			t.Errorf("Err() = %v after a drain that was asked for", sub.Err())
+		}
+	})
+}
+
+func TestDrainReleasesWhatHasNotStarted(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			<-broker.Draining(ctx)
+			time.Sleep(time.Second)
+			return nil
+		}, broker.Concurrency(10))
+		r.put(time.Minute, message("k1", "k"), message("k2", "k"), message("k3", "k"))
+		synctest.Wait()
+		report := drain(t, sub)
+		if want := (broker.Report{Subject: "q", Finished: 1, Released: 2}); report != want {
+			t.Errorf("report: got %+v, want %+v", report, want)
+		}
+		wantLog(t, r, "release k3 0s", "release k2 0s", "delete k1")
+	})
+}
+
+// A receive that is cancelled may still return messages: they must not start.
+func TestDrainReleasesWhatALateReceiveBrings(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		late := &lateReceiver{fakeReceiver: r}
+		sub := consume(t, late, func(context.Context, *broker.Delivery) error {
+			t.Error("a handler started after the drain had begun")
+			return nil
+		})
+		synctest.Wait()
+		report := drain(t, sub)
+		if report.Released != 1 || report.Abandoned != 0 {
+			t.Errorf("report: %+v", report)
+		}
+		wantLog(t, r, "release late 0s")
+	})
+}
+
+// lateReceiver hands out a message although its context has ended.
+type lateReceiver struct{ *fakeReceiver }
+
+func (*lateReceiver) Receive(ctx context.Context, _ string, _ int, _ ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	<-ctx.Done()
+	return []*broker.Delivery{message("late", "")}, nil
+}
+
+func TestDrainDeadlineCancelsHandlers(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), broker.ErrDraining) {
+				t.Errorf("cause: %v", context.Cause(ctx))
+			}
+			return ctx.Err()
+		})
+		r.put(time.Hour, message("a", ""))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		report, err := sub.Drain(ctx)
+		if want := (broker.Report{Subject: "q", Released: 1}); report != want || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain() = %+v, %v; want %+v and DeadlineExceeded", report, err, want)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("took %v, want 3s", took)
+		}
+		wantLog(t, r, "release a 0s") // interrupted work goes back at once
+	})
+}
+
+func TestDrainAbandonsAHandlerThatDoesNotReturn(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		gate := make(chan struct{})
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error { <-gate; return nil })
+		r.put(time.Hour, message("a", ""))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		report, err := sub.Drain(ctx)
+		if report.Abandoned != 1 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain() = %+v, %v", report, err)
+		}
+		if took := time.Since(began); took != 8*time.Second {
+			t.Errorf("took %v, want the deadline of 3s and 5s of grace", took)
+		}
+		beats := r.beats()
+		time.Sleep(2 * time.Hour)
+		if r.beats() != beats {
+			t.Error("an abandoned message's lease was renewed for ever")
+		}
+		close(gate)
+		<-sub.Done()
+	})
+}
+
+func TestDrainFromAHandler(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var sub *broker.Subscription
+		ready := make(chan struct{})
+		sub = consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+			<-ready
+			if d.ID == "other" {
+				time.Sleep(time.Second)
+				return nil
+			}
+			report, err := sub.Drain(context.WithoutCancel(ctx))
+			if err != nil || report.Abandoned != 0 {
+				t.Errorf("%s: Drain() = %+v, %v", d.ID, report, err)
+			}
+			return nil
+		}, broker.Concurrency(3))
+		r.put(0, message("one", ""), message("two", ""), message("other", ""))
+		close(ready)
+		<-sub.Done()
+		if n := sub.Counts().Deleted; n != 3 {
+			t.Errorf("deleted: got %d, want 3", n)
+		}
+	})
+}
+
+func TestDispatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		var told []error
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
+			switch d.ID {
+			case "fails":
+				return boom
+			case "panics":
+				panic(boom)
+			}
+			return nil
+		}, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told = append(told, err) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Run(func(context.Context) int { return 3 })
+		for _, id := range []string{"works", "fails", "panics"} {
+			p.Dispatch(message(id, ""))
+		}
+		p.Drop(5, fmt.Errorf("%w: 5 messages", broker.ErrDropped))
+		sub := p.Subscription()
+		report := drain(t, sub)
+		if want := (broker.Report{Subject: "s", Abandoned: 3}); report != want {
+			t.Errorf("report: got %+v, want %+v", report, want)
+		}
+		want := broker.Counts{Received: 3, Succeeded: 1, Failed: 2, Panicked: 1, Dropped: 8}
+		if got := sub.Counts(); got != want {
+			t.Errorf("counts: got %+v, want %+v", got, want)
+		}
+		if len(told) != 3 || !errors.Is(told[1], boom) || !errors.Is(told[2], broker.ErrDropped) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
+func TestDispatcherConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			<-gate
+			return nil
+		}, broker.Concurrency(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Run(func(context.Context) int { return 0 })
+		dispatched := 0
+		go func() {
+			for range 3 {
+				p.Dispatch(message("x", ""))
+				dispatched++
+			}
+		}()
+		synctest.Wait()
+		if dispatched != 2 {
+			t.Errorf("%d were dispatched with two slots", dispatched)
+		}
+		close(gate)
+		synctest.Wait()
+		drain(t, p.Subscription())
+		if n := p.Subscription().Counts().Succeeded; n != 3 {
+			t.Errorf("succeeded: got %d, want 3", n)
+		}
+	})
+}
+
+// A handler that ends the backend's delivering goroutine must not leave a
+// subscription that looks alive.
+func TestDispatcherGoexitEndsTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			goexit()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := false
+		p.Run(func(context.Context) int { stopped = true; return 0 })
+		go p.Dispatch(message("x", ""))
+		sub := p.Subscription()
+		<-sub.Done()
+		if !stopped || sub.Err() == nil || !strings.Contains(sub.Err().Error(), "Goexit") {
+			t.Errorf("stopped %v, Err() = %v", stopped, sub.Err())
+		}
+	})
+}
+
+func TestDispatcherEndedBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.End(broker.ErrClosed)
+		<-p.Subscription().Done()
+		stopped := 0
+		p.Run(func(context.Context) int { stopped++; return 0 })
+		if stopped != 1 {
+			t.Errorf("stop was called %d times, want once", stopped)
+		}
+		if err := p.Subscription().Err(); !errors.Is(err, broker.ErrClosed) {
+			t.Errorf("Err() = %v", err)
+		}
+	})
+}
+
+func TestDispatcherRefusesOptions(t *testing.T) {
+	h := func(context.Context, *broker.Delivery) error { return nil }
+	for _, opt := range []broker.SubscribeOption{broker.Lease(time.Second), broker.Backoff{}, broker.Group("g"), strangeOption{}} {
+		if _, err := broker.NewSubscription(t.Context(), "fake", "s", h, opt); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%T: got %v, want an error matching ErrUnsupported", opt, err)
+		}
+	}
+	if _, err := broker.NewSubscription(t.Context(), "fake", "s", nil); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("a nil handler: %v", err)
+	}
+}
+
+func TestBackoffDelay(t *testing.T) {
+	b := broker.Backoff{Min: time.Second, Max: 10 * time.Second}
+	var low, high []time.Duration
+	for attempt := range 8 {
+		low = append(low, b.Delay(attempt, 0))
+		high = append(high, b.Delay(attempt, 1))
+	}
+	wantLow := []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second}
+	wantHigh := []time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second, 10 * time.Second, 10 * time.Second}
+	if !slices.Equal(low, wantLow) || !slices.Equal(high, wantHigh) {
+		t.Errorf("low %v\nhigh %v", low, high)
+	}
+	if got := (broker.Backoff{}).Delay(1<<40, 1); got != broker.DefaultBackoff.Max {
+		t.Errorf("the zero Backoff: %v", got)
+	}
+}
