@@ -1,0 +1,2 @@
+// Package sqstest is an Amazon SQS endpoint in the process, for tests.
+package sqstest
