@@ -10,19 +10,12 @@ type ages struct {
 	late    heap[*msg]
 }
 
-func newAges() ages {
-	return ages{
-		inOrder: chain{kind: byAge},
-		late: heap[*msg]{
-			less:  func(a, b *msg) bool { return a.Sent.Before(b.Sent) },
-			moved: func(m *msg, i int) { m.lateAt = i },
-		},
-	}
-}
+func newAges() ages { return ages{inOrder: chain{kind: byAge}} }
 
-func (a *ages) add(m *msg) {
+// add takes in a message; sent is m.Sent as a key.
+func (a *ages) add(m *msg, sent key) {
 	if last := a.inOrder.tail; last != nil && m.Sent.Before(last.Sent) {
-		a.late.push(m)
+		a.late.push(sent, m, &m.lateAt)
 		return
 	}
 	m.lateAt = absent
@@ -40,7 +33,7 @@ func (a *ages) remove(m *msg) {
 // oldest is nil when there is no message.
 func (a *ages) oldest() *msg {
 	first := a.inOrder.head
-	late, ok := a.late.top()
+	_, late, ok := a.late.top()
 	if ok && (first == nil || late.Sent.Before(first.Sent)) {
 		return late
 	}

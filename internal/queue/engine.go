@@ -10,6 +10,7 @@ import (
 // Engine owns queues, as an account does. Create one with [New].
 type Engine struct {
 	clock  Clock
+	start  time.Time      // times are kept in heaps as what has passed since
 	timers sync.WaitGroup // timers that are set or run
 
 	mu      sync.Mutex
@@ -22,7 +23,7 @@ type Engine struct {
 
 // New is an engine without queues. Close it to end its polls and timers.
 func New(c Clock) *Engine {
-	return &Engine{clock: c, queues: make(map[string]*queue)}
+	return &Engine{clock: c, start: c.Now(), queues: make(map[string]*queue)}
 }
 
 // Config is what a queue does. The engine has no defaults of its own: what is
@@ -192,3 +193,5 @@ func (e *Engine) nextSeq() uint64 {
 	e.lastSeq++
 	return e.lastSeq
 }
+
+func (e *Engine) sinceStart(t time.Time) int64 { return int64(t.Sub(e.start)) }

@@ -1,16 +1,20 @@
 package queue_test
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
 
-// manualClock stands still until it is set. Its timers never fire.
+// manualClock stands still until it is set, and its timers fire when the test
+// has them fire.
 type manualClock struct {
-	mu      sync.Mutex
-	now     time.Time
-	pending int
+	mu     sync.Mutex
+	now    time.Time
+	timers []*manualTimer // set, in the order in which they were
 }
+
+type manualTimer struct{ f func() }
 
 func (c *manualClock) Now() time.Time {
 	c.mu.Lock()
@@ -24,26 +28,36 @@ func (c *manualClock) set(t time.Time) {
 	c.now = t
 }
 
-func (c *manualClock) AfterFunc(time.Duration, func()) func() bool {
+func (c *manualClock) AfterFunc(_ time.Duration, f func()) func() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pending++
-	stopped := false
+	timer := &manualTimer{f}
+	c.timers = append(c.timers, timer)
 	return func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if stopped {
+		i := slices.Index(c.timers, timer)
+		if i < 0 {
 			return false
 		}
-		stopped = true
-		c.pending--
+		c.timers = slices.Delete(c.timers, i, i+1)
 		return true
 	}
 }
 
-// timers is how many are set.
-func (c *manualClock) timers() int {
+// pending is how many timers are set.
+func (c *manualClock) pending() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pending
+	return len(c.timers)
+}
+
+// fire makes the timer that was set first fire: it can no longer be stopped,
+// and what it does is returned.
+func (c *manualClock) fire() (f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f = c.timers[0].f
+	c.timers = slices.Delete(c.timers, 0, 1)
+	return f
 }

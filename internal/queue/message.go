@@ -51,9 +51,9 @@ type Message struct {
 	Receives     int
 	Sent         time.Time // reset by a move to a FIFO dead-letter queue, not to a Standard one
 	FirstReceive time.Time
+	Source       string    // the queue that it was moved from last, when dead-lettered
 	LeaseEnd     time.Time // as of this receive
 	Receipt      Receipt
-	Source       string // the queue that it was moved from last, when dead-lettered
 }
 
 // State is where a message of a queue stands.
@@ -75,11 +75,11 @@ const (
 type msg struct {
 	Message
 	state    State
-	here     int       // receives from the queue that it is in now: what MaxReceives counts
-	received time.Time // of the last receive: what MaxLease counts from
 	due      time.Time // end of the lease or of the delay
+	dueAt    int       // index in queue.due, or absent
+	received time.Time // of the last receive: what MaxLease counts from
+	here     int       // receives from the queue that it is in now: what MaxReceives counts
 	group    *group    // FIFO queues
 	links    [listKinds]links
-	dueAt    int // index in queue.due, or absent
 	lateAt   int // index in ages.late, or absent
 }

@@ -51,15 +51,7 @@ type group struct {
 	openAt int // index in fifo.open, or absent
 }
 
-func newFIFO() *fifo {
-	return &fifo{
-		groups: make(map[string]*group),
-		open: heap[*group]{
-			less:  func(a, b *group) bool { return a.all.head.Seq < b.all.head.Seq },
-			moved: func(g *group, i int) { g.openAt = i },
-		},
-	}
-}
+func newFIFO() *fifo { return &fifo{groups: make(map[string]*group)} }
 
 func (f *fifo) add(m *msg) {
 	g := f.groups[m.Group]
@@ -81,7 +73,7 @@ func (f *fifo) update(m *msg) {
 	switch {
 	case g.all.head != m: // what is behind the first one decides nothing
 	case m.state == Ready:
-		f.open.push(g)
+		f.push(g)
 	case g.openAt != absent:
 		f.open.remove(g.openAt)
 	}
@@ -99,9 +91,11 @@ func (f *fifo) remove(m *msg) {
 	case g.all.head == nil:
 		delete(f.groups, g.name)
 	case first && g.all.head.state == Ready:
-		f.open.push(g)
+		f.push(g)
 	}
 }
+
+func (f *fifo) push(g *group) { f.open.push(key{seq: g.all.head.Seq}, g, &g.openAt) }
 
 // next stays with the group of prev while the message behind it is ready: what
 // is before prev was taken by the same receive or has left.
@@ -111,7 +105,7 @@ func (f *fifo) next(prev *msg) *msg {
 			return m
 		}
 	}
-	if g, ok := f.open.top(); ok {
+	if _, g, ok := f.open.top(); ok {
 		return g.all.head
 	}
 	return nil

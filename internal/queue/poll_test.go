@@ -300,10 +300,7 @@ func TestPollsAreServedInOrder(t *testing.T) {
 // A poll that waits comes before a receive that finds what time set free at
 // this moment.
 func TestPollBeforeLaterReceive(t *testing.T) {
-	clock := &manualClock{now: time.Unix(0, 0)}
-	e := queue.New(clock)
-	defer e.Close()
-	mustCreate(t, e, "q", queue.Config{Visibility: time.Minute, Delay: time.Second})
+	e, clock := newManual(t, queue.Config{Visibility: time.Minute, Delay: time.Second})
 	mustSend(t, e, "q", queue.Send{ID: "m"})
 	got := make(chan []queue.Message)
 	go func() {
@@ -390,35 +387,103 @@ func TestCancelLosesNothing(t *testing.T) {
 	wg.Wait()
 }
 
-// While nobody waits, and after the last poll is done, no timer is set.
+// While nobody waits no timer is set, however the polls have ended.
 func TestIdleCostsNothing(t *testing.T) {
+	tests := []struct {
+		name string
+		end  func(e *queue.Engine, cancel func())
+		want error
+	}{
+		{"cancelled", func(_ *queue.Engine, cancel func()) { cancel() }, context.Canceled},
+		{"dropped", func(e *queue.Engine, _ func()) { _ = e.Drop("q") }, queue.ErrNoQueue},
+		{"closed", func(e *queue.Engine, _ func()) { e.Close() }, queue.ErrClosed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			const polls = 3
+			e, clock := newManual(t, queue.Config{Delay: time.Second})
+			mustSend(t, e, "q", queue.Send{ID: "m"})
+			if got := clock.pending(); got != 0 {
+				t.Errorf("nobody waits, and %d timers are set", got)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error)
+			for range polls {
+				go func() {
+					_, err := e.Receive(ctx, "q", 1, time.Hour, -1)
+					done <- err
+				}()
+			}
+			awaitPolls(t, e, polls)
+			if got, want := clock.pending(), polls+1; got != want { // and one for the queue
+				t.Errorf("%d polls wait, and %d timers are set, want %d", polls, got, want)
+			}
+			tt.end(e, cancel)
+			for range polls {
+				if err := <-done; !errors.Is(err, tt.want) {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+			}
+			if got := clock.pending(); got != 0 {
+				t.Errorf("nobody waits any more, and %d timers are set", got)
+			}
+		})
+	}
+}
+
+// newManual is an engine on a clock of the test's, with a queue "q".
+func newManual(t *testing.T, c queue.Config) (*queue.Engine, *manualClock) {
 	clock := &manualClock{now: time.Unix(0, 0)}
 	e := queue.New(clock)
-	mustCreate(t, e, "q", queue.Config{Visibility: time.Minute, Delay: time.Second})
+	t.Cleanup(e.Close)
+	mustCreate(t, e, "q", c)
+	return e, clock
+}
+
+// What becomes visible at the moment at which the wait ends is received, also
+// when the end's timer fires first.
+func TestPollEndsWithMessage(t *testing.T) {
+	e, clock := newManual(t, queue.Config{Delay: time.Minute})
 	mustSend(t, e, "q", queue.Send{ID: "m"})
-	if got := clock.timers(); got != 0 {
-		t.Errorf("nobody waits, and %d timers are set", got)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	for range 3 {
-		go func() {
-			_, err := e.Receive(ctx, "q", 1, time.Hour, -1)
-			done <- err
-		}()
-	}
-	awaitPolls(t, e, 3)
-	if got, want := clock.timers(), 4; got != want { // one a poll, one for the queue
-		t.Errorf("three polls wait, and %d timers are set, want %d", got, want)
-	}
-	cancel()
-	for range 3 {
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
+	got := make(chan string)
+	go func() {
+		ms, err := e.Receive(context.Background(), "q", 1, time.Minute, -1)
+		if err != nil {
+			t.Error(err)
 		}
+		got <- ids(ms)
+	}()
+	awaitPolls(t, e, 1)
+	clock.set(time.Unix(60, 0))
+	end := clock.fire() // the poll's was set before the queue's
+	end()
+	if got := <-got; got != "m" {
+		t.Errorf("received %q, want m", got)
 	}
-	if got := clock.timers(); got != 0 {
-		t.Errorf("nobody waits any more, and %d timers are set", got)
-	}
-	e.Close()
+}
+
+// Close returns when the last timer that has fired is done.
+func TestCloseJoinsTimers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, clock := newManual(t, queue.Config{})
+		done := polling(t.Context(), e, 1, time.Minute)
+		end := clock.fire()
+		closed := make(chan struct{})
+		go func() {
+			e.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close returned while a timer was about to run")
+		default:
+		}
+		if got := <-done; !errors.Is(got.err, queue.ErrClosed) {
+			t.Errorf("the poll: %v, want ErrClosed", got.err)
+		}
+		end()
+		<-closed
+	})
 }

@@ -14,9 +14,12 @@ type queue struct {
 	all    map[uint64]*msg // by Seq
 	counts [states]int
 	order  order
-	due    heap[*msg] // leases and delays by their end
-	ages   ages
-	dedup  dedup
+	// due has leases and delays by their end: what ends at the same time ends in
+	// the order of sending. A lease that was extended stays where it was, which
+	// makes a heartbeat O(1), and finds its place when it comes to the top.
+	due   heap[*msg]
+	ages  ages
+	dedup dedup
 
 	polls   list.List // of *poll, in the order of their arrival
 	touched bool      // in engine.touched
@@ -35,21 +38,12 @@ func (q *queue) clear() {
 	q.counts = [states]int{}
 	q.ages = newAges()
 	q.dedup = newDedup()
-	q.due = heap[*msg]{less: dueBefore, moved: func(m *msg, i int) { m.dueAt = i }}
+	q.due = heap[*msg]{}
 	if q.config.FIFO {
 		q.order = newFIFO()
 	} else {
 		q.order = newStandard()
 	}
-}
-
-// dueBefore orders by time; what ends at the same time ends in the order of
-// sending.
-func dueBefore(a, b *msg) bool {
-	if c := a.due.Compare(b.due); c != 0 {
-		return c < 0
-	}
-	return a.Seq < b.Seq
 }
 
 // add puts a message with a new Seq into the queue, delayed until due, or
@@ -59,10 +53,10 @@ func (q *queue) add(m *msg, state State, due time.Time) {
 	m.state, m.due, m.dueAt = state, due, absent
 	q.all[m.Seq] = m
 	q.counts[state]++
-	q.ages.add(m)
+	q.ages.add(m, q.key(m, m.Sent))
 	q.order.add(m)
 	if state != Ready {
-		q.due.push(m)
+		q.due.push(q.key(m, due), m, &m.dueAt)
 	}
 	q.engine.touch(q)
 }
@@ -81,16 +75,15 @@ func (q *queue) remove(m *msg) {
 
 // lease makes a message invisible until end, or moves the end of its lease.
 func (q *queue) lease(m *msg, end time.Time) {
-	was := m.state
+	was, sooner := m.state, end.Before(m.due)
 	q.setState(m, InFlight)
 	m.due = end
-	if m.dueAt == absent {
-		q.due.push(m)
-	} else {
-		q.due.fix(m.dueAt)
-	}
-	if was == Ready {
+	switch {
+	case was == Ready:
+		q.due.push(q.key(m, end), m, &m.dueAt)
 		q.order.busy(m)
+	case sooner:
+		q.due.rekey(m.dueAt, q.key(m, end))
 	}
 	q.engine.touch(q)
 }
@@ -121,22 +114,36 @@ func (q *queue) advance(now time.Time) {
 			q.report(EventDiscarded, m, now)
 		}
 	}
-	for m, ok := q.due.top(); ok && !m.due.After(now); m, ok = q.due.top() {
+	q.endDue(now)
+	q.dedup.forget(now.Add(-q.config.DedupWindow))
+}
+
+// endDue ends the leases and delays that are due.
+func (q *queue) endDue(now time.Time) {
+	t := q.engine.sinceStart(now)
+	for at, m, ok := q.due.top(); ok && at.at <= t; at, m, ok = q.due.top() {
+		if k := q.key(m, m.due); k != at {
+			q.due.rekey(m.dueAt, k)
+			continue
+		}
 		if m.state == InFlight {
 			q.report(EventExpired, m, m.due)
 		}
 		q.release(m)
 	}
-	q.dedup.forget(now.Add(-q.config.DedupWindow))
 }
 
-// next is when time changes something for waiting polls; ok is false if never.
+// key orders m by a time, and by Seq what has the same.
+func (q *queue) key(m *msg, t time.Time) key { return key{q.engine.sinceStart(t), m.Seq} }
+
+// next is when time changes something for waiting polls, or earlier; ok is
+// false if never.
 func (q *queue) next() (at time.Time, ok bool) {
-	m, ok := q.due.top()
+	k, _, ok := q.due.top()
 	if !ok { // then nothing blocks a group, and retention frees nothing
 		return at, false
 	}
-	at = m.due
+	at = q.engine.start.Add(time.Duration(k.at))
 	if r := q.config.Retention; r > 0 {
 		if end := q.ages.oldest().Sent.Add(r); end.Before(at) {
 			at = end

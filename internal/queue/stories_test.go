@@ -550,6 +550,14 @@ func TestDeadLetter(t *testing.T) {
 			receive 1 = a1
 			reject a1 ! no-dead-letter
 			delete a1`},
+		{name: "behind what became visible there before", config: func(c *queue.Config) { c.DeadLetter = "dlq" }, text: `
+			dlq send b1
+			dlq receive 1 = b1
+			sleep 30s
+			send a1
+			receive 1 = a1
+			reject a1
+			dlq receive 10 = b1 a1`},
 		{name: "its own dead letter: back of the queue, counted anew", config: func(c *queue.Config) { c.MaxReceives, c.DeadLetter = 1, "q" }, text: `
 			send a1
 			receive 1 = a1

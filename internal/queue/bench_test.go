@@ -1,0 +1,222 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/candidmq/candidmq/internal/queue"
+)
+
+// Time per operation must hardly depend on how much the queue holds: compare
+// the sizes, which are messages; a FIFO queue has a tenth as many groups.
+var benchSizes = []int{1_000, 100_000}
+
+var benchKinds = []struct {
+	name string
+	fifo bool
+}{{"standard", false}, {"fifo", true}}
+
+func benchmark(b *testing.B, f func(b *testing.B, q *benchQueue)) {
+	for _, kind := range benchKinds {
+		for _, size := range benchSizes {
+			b.Run(fmt.Sprintf("%s/%d", kind.name, size), func(b *testing.B) {
+				f(b, newBenchQueue(b, kind.fifo, size))
+			})
+		}
+	}
+}
+
+type benchQueue struct {
+	*queue.Engine
+	clock  *manualClock
+	groups []string
+	sent   int
+}
+
+// newBenchQueue has size messages, 1 ms apart.
+func newBenchQueue(b testing.TB, fifo bool, size int) *benchQueue {
+	q := &benchQueue{clock: &manualClock{now: time.Unix(0, 0)}}
+	q.Engine = queue.New(q.clock)
+	b.Cleanup(q.Close)
+	mustCreate(b, q.Engine, "q", queue.Config{FIFO: fifo, Visibility: time.Hour, Retention: 100 * time.Hour})
+	for i := range max(1, size/10) {
+		q.groups = append(q.groups, "group-"+strconv.Itoa(i))
+	}
+	for range size {
+		q.send(b)
+		q.tick()
+	}
+	return q
+}
+
+func (q *benchQueue) tick() { q.clock.set(q.clock.Now().Add(time.Millisecond)) }
+
+func (q *benchQueue) send(b testing.TB) {
+	mustSend(b, q.Engine, "q", queue.Send{ID: "id", Group: q.groups[q.sent%len(q.groups)]})
+	q.sent++
+}
+
+func (q *benchQueue) receive(b testing.TB, n int) []queue.Message {
+	ms, err := q.Receive(context.Background(), "q", n, 0, -1)
+	if err != nil || len(ms) != n {
+		b.Fatalf("received %d of %d, %v", len(ms), n, err)
+	}
+	return ms
+}
+
+func (q *benchQueue) delete(b testing.TB, r queue.Receipt) {
+	if err := q.Delete("q", r); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (q *benchQueue) extend(b testing.TB, r queue.Receipt, d time.Duration) {
+	if _, err := q.Extend("q", r, d); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// On an empty queue, with the system's clock: the constant.
+func BenchmarkSendReceiveDelete(b *testing.B) {
+	for _, kind := range benchKinds {
+		b.Run(kind.name, func(b *testing.B) {
+			e := queue.New(queue.SystemClock())
+			b.Cleanup(e.Close)
+			mustCreate(b, e, "q", queue.Config{
+				FIFO: kind.fifo, Visibility: 30 * time.Second, Retention: time.Hour, MaxLease: 12 * time.Hour,
+			})
+			q := &benchQueue{Engine: e, groups: []string{"g"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.send(b)
+				q.delete(b, q.receive(b, 1)[0].Receipt)
+			}
+		})
+	}
+}
+
+// The same on a queue with a backlog.
+func BenchmarkBacklog(b *testing.B) {
+	benchmark(b, func(b *testing.B, q *benchQueue) {
+		for b.Loop() {
+			q.send(b)
+			q.delete(b, q.receive(b, 1)[0].Receipt)
+			q.tick()
+		}
+	})
+}
+
+// Deleting and replacing the oldest of many messages in flight.
+func BenchmarkInFlight(b *testing.B) {
+	names := make([]string, 1<<18)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	benchmark(b, func(b *testing.B, q *benchQueue) {
+		held := q.receive(b, q.sent)
+		for i := 0; b.Loop(); i++ {
+			// A group of its own, new each time: the others are locked.
+			q.groups = []string{names[i%len(names)]}
+			q.delete(b, held[i%len(held)].Receipt)
+			q.send(b)
+			held[i%len(held)] = q.receive(b, 1)[0]
+			q.tick()
+		}
+	})
+}
+
+// A heartbeat among many messages in flight.
+func BenchmarkExtend(b *testing.B) {
+	benchmark(b, func(b *testing.B, q *benchQueue) {
+		held := q.receive(b, q.sent)
+		for i := 0; b.Loop(); i++ {
+			q.extend(b, held[i%len(held)].Receipt, time.Hour)
+			q.tick()
+		}
+	})
+}
+
+// One of many leases runs out and the message is received anew.
+func BenchmarkExpiry(b *testing.B) {
+	benchmark(b, func(b *testing.B, q *benchQueue) {
+		const lease = time.Hour
+		// As many leases, 1 ms apart, as there are groups: each locks one.
+		held := q.receive(b, len(q.groups))
+		for i, m := range held {
+			q.extend(b, m.Receipt, lease+time.Duration(i)*time.Millisecond)
+		}
+		q.clock.set(q.clock.Now().Add(lease - time.Millisecond))
+		for b.Loop() {
+			q.tick()
+			m := q.receive(b, 1)[0]
+			q.extend(b, m.Receipt, time.Duration(len(held))*time.Millisecond)
+		}
+	})
+}
+
+// A window that remembers as many ids as the size, of which one is forgotten
+// for each that comes.
+func BenchmarkDedup(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			q := newBenchQueue(b, true, 0)
+			window := time.Duration(size) * time.Millisecond
+			if err := q.Update("q", func(c *queue.Config) { c.DedupWindow = window }); err != nil {
+				b.Fatal(err)
+			}
+			names := make([]string, 2*size)
+			for i := range names {
+				names[i] = "id-" + strconv.Itoa(i)
+			}
+			step := func(i int) {
+				s := mustSend(b, q.Engine, "q", queue.Send{ID: "id", DedupID: names[i%len(names)]})
+				if s.Duplicate {
+					b.Fatal("a duplicate")
+				}
+				q.delete(b, q.receive(b, 1)[0].Receipt)
+				q.tick()
+			}
+			for i := range size {
+				step(i)
+			}
+			for i := size; b.Loop(); i++ {
+				step(i)
+			}
+		})
+	}
+}
+
+// A message costs at most 1 KiB beyond its body and strings.
+func TestOverhead(t *testing.T) {
+	const size, limit = 20_000, 1024
+	for _, kind := range benchKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			heap := func() uint64 {
+				runtime.GC()
+				var s runtime.MemStats
+				runtime.ReadMemStats(&s)
+				return s.HeapAlloc
+			}
+			before := heap()
+			q := newBenchQueue(t, kind.fifo, 0)
+			if err := q.Update("q", func(c *queue.Config) { c.DedupWindow = time.Hour }); err != nil {
+				t.Fatal(err)
+			}
+			for i := range size {
+				id := strconv.Itoa(i)
+				mustSend(t, q.Engine, "q", queue.Send{ID: id, Group: id, DedupID: id})
+			}
+			q.receive(t, size)
+			each := (heap() - before) / size
+			t.Logf("%d bytes a message", each)
+			if each > limit {
+				t.Errorf("%d bytes a message, want at most %d", each, limit)
+			}
+			runtime.KeepAlive(q)
+		})
+	}
+}
