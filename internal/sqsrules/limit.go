@@ -83,3 +83,29 @@ func checkTime(field string, d, least, most time.Duration, instead string) error
 	}
 	return nil
 }
+
+// CheckLeft checks a release's delay against what is left of the 12 hours that
+// a message can be invisible since its receive.
+func CheckLeft(delay, left time.Duration) error {
+	if delay <= left {
+		return nil
+	}
+	return &broker.UnsupportedError{
+		Backend: Backend, What: "delay of " + delay.String(),
+		Why: "of the " + MaxLease.String() + " since its receive that a message can be invisible, " +
+			max(left, 0).Round(time.Second).String() + " are left (API ChangeMessageVisibility)",
+		Instead: "a shorter delay",
+	}
+}
+
+// CheckSubscribe checks the options of a Subscribe that have limits here.
+func CheckSubscribe(opts []broker.SubscribeOption) error {
+	for _, opt := range opts {
+		if l, ok := opt.(broker.Lease); ok {
+			if err := CheckLease(time.Duration(l)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

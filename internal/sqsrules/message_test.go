@@ -188,6 +188,27 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func TestCheckLeftAndSubscribe(t *testing.T) {
+	if err := CheckLeft(time.Hour, time.Hour); err != nil {
+		t.Errorf("all that is left: %v", err)
+	}
+	if err := CheckLeft(time.Hour+1, time.Hour); fieldOf(err) != "!" {
+		t.Errorf("more than is left: %v", err)
+	}
+	lease := func(d time.Duration) []broker.SubscribeOption {
+		return []broker.SubscribeOption{broker.Group("g"), broker.Lease(d)}
+	}
+	if err := CheckSubscribe(lease(MaxLease)); err != nil {
+		t.Errorf("12 hours: %v", err)
+	}
+	if err := CheckSubscribe(lease(MaxLease + 1)); fieldOf(err) != "!" {
+		t.Errorf("more than 12 hours: %v", err)
+	}
+	if err := NoDeadLetter("q"); fieldOf(err) != "!" {
+		t.Errorf("no dead-letter queue: %v", err)
+	}
+}
+
 func TestRejectHeader(t *testing.T) {
 	body := []byte("x")
 	for name, test := range map[string]struct {

@@ -61,3 +61,12 @@ func headerText(s string) string {
 	}, s)
 	return strings.TrimSpace(s)
 }
+
+// NoDeadLetter is what rejecting from a queue without a dead-letter queue gets.
+func NoDeadLetter(queue string) error {
+	return &broker.UnsupportedError{
+		Backend: Backend, What: "Reject on queue " + queue,
+		Why:     "it has no dead-letter queue",
+		Instead: "a redrive policy with a dead-letter queue, or Delete",
+	}
+}
