@@ -32,22 +32,24 @@ func benchmark(b *testing.B, f func(b *testing.B, q *benchQueue)) {
 
 type benchQueue struct {
 	*queue.Engine
+	tb     testing.TB
 	clock  *manualClock
 	groups []string
 	sent   int
 }
 
 // newBenchQueue has size messages, 1 ms apart.
-func newBenchQueue(b testing.TB, fifo bool, size int) *benchQueue {
-	q := &benchQueue{clock: &manualClock{now: time.Unix(0, 0)}}
-	q.Engine = queue.New(q.clock)
-	b.Cleanup(q.Close)
-	mustCreate(b, q.Engine, "q", queue.Config{FIFO: fifo, Visibility: time.Hour, Retention: 100 * time.Hour})
+func newBenchQueue(tb testing.TB, fifo bool, size int) *benchQueue {
+	tb.Helper()
+	clock := &manualClock{now: time.Unix(0, 0)}
+	q := &benchQueue{Engine: queue.New(clock), tb: tb, clock: clock}
+	tb.Cleanup(q.Close)
+	mustCreate(tb, q.Engine, "q", queue.Config{FIFO: fifo, Visibility: time.Hour, Retention: 100 * time.Hour})
 	for i := range max(1, size/10) {
 		q.groups = append(q.groups, "group-"+strconv.Itoa(i))
 	}
 	for range size {
-		q.send(b)
+		q.send()
 		q.tick()
 	}
 	return q
@@ -55,28 +57,30 @@ func newBenchQueue(b testing.TB, fifo bool, size int) *benchQueue {
 
 func (q *benchQueue) tick() { q.clock.set(q.clock.Now().Add(time.Millisecond)) }
 
-func (q *benchQueue) send(b testing.TB) {
-	mustSend(b, q.Engine, "q", queue.Send{ID: "id", Group: q.groups[q.sent%len(q.groups)]})
+func (q *benchQueue) send() {
+	if _, err := q.Send("q", queue.Send{ID: "id", Group: q.groups[q.sent%len(q.groups)]}); err != nil {
+		q.tb.Fatal(err)
+	}
 	q.sent++
 }
 
-func (q *benchQueue) receive(b testing.TB, n int) []queue.Message {
+func (q *benchQueue) receive(n int) []queue.Message {
 	ms, err := q.Receive(context.Background(), "q", n, 0, -1)
 	if err != nil || len(ms) != n {
-		b.Fatalf("received %d of %d, %v", len(ms), n, err)
+		q.tb.Fatalf("received %d of %d, %v", len(ms), n, err)
 	}
 	return ms
 }
 
-func (q *benchQueue) delete(b testing.TB, r queue.Receipt) {
+func (q *benchQueue) delete(r queue.Receipt) {
 	if err := q.Delete("q", r); err != nil {
-		b.Fatal(err)
+		q.tb.Fatal(err)
 	}
 }
 
-func (q *benchQueue) extend(b testing.TB, r queue.Receipt, d time.Duration) {
+func (q *benchQueue) extend(r queue.Receipt, d time.Duration) {
 	if _, err := q.Extend("q", r, d); err != nil {
-		b.Fatal(err)
+		q.tb.Fatal(err)
 	}
 }
 
@@ -89,11 +93,11 @@ func BenchmarkSendReceiveDelete(b *testing.B) {
 			mustCreate(b, e, "q", queue.Config{
 				FIFO: kind.fifo, Visibility: 30 * time.Second, Retention: time.Hour, MaxLease: 12 * time.Hour,
 			})
-			q := &benchQueue{Engine: e, groups: []string{"g"}}
+			q := &benchQueue{Engine: e, tb: b, groups: []string{"g"}}
 			b.ReportAllocs()
 			for b.Loop() {
-				q.send(b)
-				q.delete(b, q.receive(b, 1)[0].Receipt)
+				q.send()
+				q.delete(q.receive(1)[0].Receipt)
 			}
 		})
 	}
@@ -103,8 +107,8 @@ func BenchmarkSendReceiveDelete(b *testing.B) {
 func BenchmarkBacklog(b *testing.B) {
 	benchmark(b, func(b *testing.B, q *benchQueue) {
 		for b.Loop() {
-			q.send(b)
-			q.delete(b, q.receive(b, 1)[0].Receipt)
+			q.send()
+			q.delete(q.receive(1)[0].Receipt)
 			q.tick()
 		}
 	})
@@ -117,13 +121,13 @@ func BenchmarkInFlight(b *testing.B) {
 		names[i] = strconv.Itoa(i)
 	}
 	benchmark(b, func(b *testing.B, q *benchQueue) {
-		held := q.receive(b, q.sent)
+		held := q.receive(q.sent)
 		for i := 0; b.Loop(); i++ {
 			// A group of its own, new each time: the others are locked.
 			q.groups = []string{names[i%len(names)]}
-			q.delete(b, held[i%len(held)].Receipt)
-			q.send(b)
-			held[i%len(held)] = q.receive(b, 1)[0]
+			q.delete(held[i%len(held)].Receipt)
+			q.send()
+			held[i%len(held)] = q.receive(1)[0]
 			q.tick()
 		}
 	})
@@ -132,9 +136,9 @@ func BenchmarkInFlight(b *testing.B) {
 // A heartbeat among many messages in flight.
 func BenchmarkExtend(b *testing.B) {
 	benchmark(b, func(b *testing.B, q *benchQueue) {
-		held := q.receive(b, q.sent)
+		held := q.receive(q.sent)
 		for i := 0; b.Loop(); i++ {
-			q.extend(b, held[i%len(held)].Receipt, time.Hour)
+			q.extend(held[i%len(held)].Receipt, time.Hour)
 			q.tick()
 		}
 	})
@@ -145,15 +149,15 @@ func BenchmarkExpiry(b *testing.B) {
 	benchmark(b, func(b *testing.B, q *benchQueue) {
 		const lease = time.Hour
 		// As many leases, 1 ms apart, as there are groups: each locks one.
-		held := q.receive(b, len(q.groups))
+		held := q.receive(len(q.groups))
 		for i, m := range held {
-			q.extend(b, m.Receipt, lease+time.Duration(i)*time.Millisecond)
+			q.extend(m.Receipt, lease+time.Duration(i)*time.Millisecond)
 		}
 		q.clock.set(q.clock.Now().Add(lease - time.Millisecond))
 		for b.Loop() {
 			q.tick()
-			m := q.receive(b, 1)[0]
-			q.extend(b, m.Receipt, time.Duration(len(held))*time.Millisecond)
+			m := q.receive(1)[0]
+			q.extend(m.Receipt, time.Duration(len(held))*time.Millisecond)
 		}
 	})
 }
@@ -173,11 +177,11 @@ func BenchmarkDedup(b *testing.B) {
 				names[i] = "id-" + strconv.Itoa(i)
 			}
 			step := func(i int) {
-				s := mustSend(b, q.Engine, "q", queue.Send{ID: "id", DedupID: names[i%len(names)]})
-				if s.Duplicate {
-					b.Fatal("a duplicate")
+				s, err := q.Send("q", queue.Send{ID: "id", DedupID: names[i%len(names)]})
+				if s.Duplicate || err != nil {
+					b.Fatalf("%+v, %v", s, err)
 				}
-				q.delete(b, q.receive(b, 1)[0].Receipt)
+				q.delete(q.receive(1)[0].Receipt)
 				q.tick()
 			}
 			for i := range size {
@@ -210,7 +214,7 @@ func TestOverhead(t *testing.T) {
 				id := strconv.Itoa(i)
 				mustSend(t, q.Engine, "q", queue.Send{ID: id, Group: id, DedupID: id})
 			}
-			q.receive(t, size)
+			q.receive(size)
 			each := (heap() - before) / size
 			t.Logf("%d bytes a message", each)
 			if each > limit {

@@ -6,9 +6,10 @@ import "time"
 type DedupScope uint8
 
 const (
-	// DedupPerQueue: the same id in another group is a duplicate too.
+	// DedupPerQueue means that the same id in another group is a
+	// duplicate too.
 	DedupPerQueue DedupScope = iota
-	// DedupPerGroup: it is not.
+	// DedupPerGroup means that it is not.
 	DedupPerGroup
 )
 

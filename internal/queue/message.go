@@ -60,12 +60,12 @@ type Message struct {
 type State uint8
 
 const (
-	// Ready: not in flight and not delayed. On a FIFO queue it may still have
+	// Ready is neither in flight nor delayed. On a FIFO queue it may still have
 	// to wait for earlier messages of its group.
 	Ready State = iota
-	// InFlight: on lease to a receiver.
+	// InFlight is on lease to a receiver.
 	InFlight
-	// Delayed: sent, and not yet visible for the first time.
+	// Delayed is sent, and not yet visible for the first time.
 	Delayed
 	states // how many there are
 )

@@ -12,6 +12,42 @@ import (
 	"github.com/candidmq/candidmq/internal/queue"
 )
 
+// What SQS is by default.
+func standardQueue() queue.Config {
+	return queue.Config{
+		Visibility: 30 * time.Second, Retention: 4 * 24 * time.Hour, MaxLease: 12 * time.Hour,
+		MaxInFlight: 120_000,
+	}
+}
+
+func fifoQueue() queue.Config {
+	c := standardQueue()
+	c.FIFO, c.DedupWindow = true, 5*time.Minute
+	return c
+}
+
+func with(c queue.Config, change func(*queue.Config)) queue.Config {
+	change(&c)
+	return c
+}
+
+type story struct {
+	name, text string
+	config     func(*queue.Config)
+}
+
+func tell(t *testing.T, base queue.Config, stories []story) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			c := base
+			if s.config != nil {
+				s.config(&c)
+			}
+			script(t, c, base, s.text)
+		})
+	}
+}
+
 // script runs a story on a queue "q" and its dead-letter queue "dlq", in
 // virtual time, one step a line; a step that does not go as told fails the
 // test. A message's group is the letters of its id. "dlq" before a step has it
