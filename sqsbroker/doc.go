@@ -1,0 +1,92 @@
+// Package sqsbroker publishes to Amazon SQS queues, Standard and FIFO, and
+// receives from them, in the words of package broker.
+//
+//	b, err := sqsbroker.Connect(ctx, &sqsbroker.Options{
+//		Queues: map[string]string{"orders.placed": "orders-placed"},
+//	})
+//
+// The contracts stand with the roles in package broker; here is what SQS adds.
+//
+// # Queues
+//
+// A subject is a name in [Options.Queues], or a queue's own name, URL or ARN.
+// Names are asked for with GetQueueUrl once. A URL is used as it is: the host
+// in it is not called, the client's endpoint is. An ARN of another region than
+// the client's is refused; for another account, the queue's policy must allow
+// the caller. The package never creates or changes a queue.
+//
+// A queue's attributes are read at its first use, and again where the answer
+// depends on them and a minute has passed, which is how long AWS takes to
+// apply a change. Where sqs:GetQueueAttributes is not allowed, the defaults of
+// AWS are assumed: a visibility timeout of 30 s, which is then passed with
+// every receive, and 1 MiB a message.
+//
+// # Messages
+//
+// A header is a message attribute of type String, so that every other consumer
+// reads it; there may be 10. The body is text: SQS takes no empty body and no
+// characters that XML 1.0 does not have, so a binary body must be encoded.
+// Body and attributes together have at most 1 MiB, or the queue's
+// MaximumMessageSize. What goes beyond is a [*broker.FieldError] before
+// anything is sent.
+//
+// Key is the message group of a FIFO queue, Tenant that of a Standard queue
+// (fair queues), DedupID a FIFO queue's deduplication id. ReplyTo and TTL are
+// refused, as is every field that the kind of queue cannot honour, unless
+// [Options.Ignore] says to drop it.
+//
+// A received message is whatever its sender made of it. Attributes of type
+// Number are text in Header; Binary ones are reached through
+// [broker.Delivery.As] with a *types.Message or **types.Message, which also
+// has every system attribute.
+//
+// # Delivery, order, leases
+//
+// Delivery is at least once, on both kinds of queue: handlers must be
+// idempotent. A FIFO queue keeps the order of each key, also across
+// redelivery; a Standard queue keeps none. FIFO deduplication holds for five
+// minutes after the send.
+//
+// The lease is the visibility timeout. It is counted from the arrival of the
+// answer, so that SQS sees it end a network trip earlier; extensions are
+// counted from before the call. Times are rounded up to whole seconds. SQS
+// holds no message longer than 12 hours after its receive, so extensions and
+// releases near that are shortened to what is left.
+//
+// # Calls and permissions
+//
+// Every call has the policy actions of its name:
+//
+//	Publish, PublishBatch  sqs:SendMessage
+//	Receive                sqs:ReceiveMessage
+//	Delete                 sqs:DeleteMessage
+//	Extend, Release        sqs:ChangeMessageVisibility
+//	Reject                 sqs:DeleteMessage, sqs:SendMessage on the dead-letter queue
+//	Subscribe              Receive, Delete, Release; Extend for slow handlers; Reject if used
+//	Describe               sqs:GetQueueAttributes; sqs:GetQueueUrl on the dead-letter queue
+//	Ping                   sqs:ListQueues, see there
+//
+// All but Ping also need sqs:GetQueueUrl for a queue that is not given by URL,
+// and use sqs:GetQueueAttributes where it is allowed. Encrypted queues need
+// kms:GenerateDataKey to send and kms:Decrypt to send and receive.
+//
+// # Errors
+//
+// Errors of the service are a [*broker.Error] with the category, and the AWS
+// client's own error behind it: errors.As finds smithy.APIError, and the types
+// of service/sqs/types where SQS models the error. The results of a batch have
+// no such types, but a smithy.APIError each. A queue that does not exist is
+// [broker.ErrNotFound], and forgotten, so that one made later is found.
+//
+// Nothing is resent beyond what the AWS client's retryer does. A send whose
+// outcome is unknown, in any of the client's attempts, matches
+// [broker.ErrOutcomeUnknown]. Whatever ends with its context matches the
+// context's error.
+//
+// # Concurrency and shutdown
+//
+// All methods may be called concurrently, and each works on its caller's
+// goroutine: a Broker without subscriptions has none of its own. Close drains
+// the subscriptions, during which handlers may go on publishing, and then
+// cancels receives that wait; it does not close the client.
+package sqsbroker

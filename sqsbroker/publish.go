@@ -1,0 +1,112 @@
+package sqsbroker
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// Publish sends one message with SendMessage. The outcome is OutcomeStored on
+// a Standard queue and OutcomeAccepted on a FIFO queue, which does not tell a
+// stored message from a duplicate; the Receipt has the message's id, and on a
+// FIFO queue its sequence number. Message.Delay is rounded up to whole
+// seconds. The AWS client retries by its own settings; on a FIFO queue a retry
+// within five minutes stores nothing twice, on a Standard queue it may.
+func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	const op = "publish"
+	if err := b.ready(ctx, op, m.Subject); err != nil {
+		return broker.Receipt{}, err
+	}
+	m.Clear(b.ignore)
+	q, url, err := b.route(ctx, op, &m)
+	if err != nil {
+		return broker.Receipt{}, err
+	}
+	var tries attempts
+	out, err := b.client.SendMessage(ctx, &sqs.SendMessageInput{
+		QueueUrl:               &url,
+		MessageBody:            aws.String(string(m.Body)),
+		MessageAttributes:      attributesOf(m.Header),
+		MessageGroupId:         group(&m),
+		MessageDeduplicationId: optional(m.DedupID),
+		DelaySeconds:           sqsrules.Seconds(m.Delay),
+	}, tries.watch)
+	if err != nil {
+		return broker.Receipt{}, q.sendFailed(ctx, op, m.Subject, err, &tries)
+	}
+	return q.receipt(out.MessageId, out.SequenceNumber), nil
+}
+
+// check returns the queue's URL if the queue takes m. What no queue takes is
+// found without a call.
+func (q *queue) check(ctx context.Context, op string, m *broker.Message) (string, error) {
+	lenient := q.rules(defaultAttributes())
+	if err := sqsrules.Check(m, lenient); err != nil {
+		return "", err
+	}
+	url, a, err := q.look(ctx, anyAge)
+	if err != nil {
+		return "", failure(ctx, op, m.Subject, err)
+	}
+	if r := q.rules(a); r == lenient || sqsrules.Check(m, r) == nil {
+		return url, nil
+	}
+	url, a, err = q.look(ctx, fresh) // the queue may take it by now
+	if err != nil {
+		return "", failure(ctx, op, m.Subject, err)
+	}
+	return url, sqsrules.Check(m, q.rules(a))
+}
+
+// sendFailed is the error of a send, with what is known of its outcome.
+func (q *queue) sendFailed(ctx context.Context, op, subject string, err error, tries *attempts) error {
+	e := q.fail(ctx, op, subject, err)
+	e.OutcomeUnknown = tries.outcomeUnknown(err)
+	return e
+}
+
+func (q *queue) receipt(id, sequence *string) broker.Receipt {
+	r := broker.Receipt{Outcome: broker.OutcomeStored, ID: aws.ToString(id)}
+	if q.fifo {
+		r.Outcome = broker.OutcomeAccepted
+	}
+	if sequence != nil {
+		// One that is no number is a server's mistake, and absent here.
+		r.Sequence, _ = broker.ParseSequence(*sequence)
+	}
+	return r
+}
+
+// group is the message group: what orders on a FIFO queue, and what shares
+// fairly on a Standard one.
+func group(m *broker.Message) *string {
+	if m.Key != "" {
+		return &m.Key
+	}
+	return optional(m.Tenant)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// attributesOf carries headers as message attributes of type String, which
+// every other consumer can read.
+func attributesOf(h broker.Header) map[string]types.MessageAttributeValue {
+	if len(h) == 0 {
+		return nil
+	}
+	attrs := make(map[string]types.MessageAttributeValue, len(h))
+	for name, value := range h {
+		attrs[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
+	}
+	return attrs
+}

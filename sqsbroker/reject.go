@@ -1,0 +1,120 @@
+package sqsbroker
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/lease"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// Reject copies each message to the dead-letter queue that the RedrivePolicy
+// names, with the headers candidmq-reject-reason and candidmq-reject-source
+// where there is room for them, and then deletes it. SQS has no call that
+// moves one message, so:
+//
+//   - the copy is a new message: its id, its time and its count of receives
+//     begin anew;
+//   - if the delete fails, which is the error then, the message is in both
+//     queues, and rejecting it again makes a second copy (not on a FIFO queue
+//     within five minutes).
+//
+// Without a RedrivePolicy it is a [*broker.UnsupportedError] and the message
+// stays leased, as it does after any failure.
+func (b *Broker) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
+	const op = "reject"
+	return b.settle(ctx, op, ds, func(s *settling) (done bool, err error) {
+		if err := s.checkChange(op); err != nil {
+			return true, err
+		}
+		return false, s.copyToDeadLetter(ctx, op, reason)
+	}, func(ctx context.Context, url string, batch []*settling) {
+		b.deleteCall(ctx, op, url, batch, lease.Rejected)
+	})
+}
+
+func (s *settling) copyToDeadLetter(ctx context.Context, op, reason string) error {
+	target, url, a, err := s.queue.deadLetter(ctx, op, s.subject)
+	if err != nil {
+		return err
+	}
+	system := s.native.Attributes
+	in := &sqs.SendMessageInput{
+		QueueUrl:          &url,
+		MessageBody:       s.native.Body,
+		MessageAttributes: rejectAttributes(&s.native, target.rules(a), reason, s.queue.name),
+		MessageGroupId:    optional(system[string(types.MessageSystemAttributeNameMessageGroupId)]),
+	}
+	if target.fifo {
+		in.MessageDeduplicationId = aws.String("reject-" + aws.ToString(s.native.MessageId))
+	}
+	if trace := system[string(types.MessageSystemAttributeNameAWSTraceHeader)]; trace != "" {
+		in.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
+			string(types.MessageSystemAttributeNameForSendsAWSTraceHeader): {
+				DataType: aws.String("String"), StringValue: &trace,
+			},
+		}
+	}
+	var tries attempts
+	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch); err != nil {
+		return target.sendFailed(ctx, op, s.subject, err, &tries)
+	}
+	return nil
+}
+
+// deadLetter finds the dead-letter queue of q.
+func (q *queue) deadLetter(ctx context.Context, op, subject string) (target *queue, url string, a *attributes, err error) {
+	_, own, err := q.look(ctx, fresh)
+	if err != nil {
+		return nil, "", nil, failure(ctx, op, subject, err)
+	}
+	if own.redrive.Target == "" {
+		return nil, "", nil, noDeadLetter(own)
+	}
+	at, err := parseAddress(own.redrive.Target, "")
+	if err != nil {
+		return nil, "", nil, failure(ctx, op, subject, err)
+	}
+	target = q.broker.at(at)
+	url, a, err = target.look(ctx, anyAge)
+	if err != nil {
+		return nil, "", nil, failure(ctx, op, subject, err)
+	}
+	return target, url, a, nil
+}
+
+func noDeadLetter(a *attributes) error {
+	e := &broker.UnsupportedError{
+		Backend: backend, What: "Reject", Why: "the queue has no RedrivePolicy that names a dead-letter queue",
+		Instead: "set one, or keep the message elsewhere and Delete it",
+	}
+	if a.all == nil {
+		e.Why = "the RedrivePolicy may not be read"
+		e.Instead = "allow sqs:GetQueueAttributes, or keep the message elsewhere and Delete it"
+	}
+	return e
+}
+
+// rejectAttributes are the message's own attributes, of whatever type, with
+// the reason where there is room.
+func rejectAttributes(native *types.Message, q sqsrules.Queue, reason, source string) map[string]types.MessageAttributeValue {
+	stand := broker.Message{Body: []byte(aws.ToString(native.Body)), Header: broker.Header{}}
+	all := make(map[string]types.MessageAttributeValue, len(native.MessageAttributes)+2)
+	for name, value := range native.MessageAttributes {
+		all[name] = value
+		// Counts for as many bytes: a type is as long as String, or has a label.
+		label := aws.ToString(value.DataType)
+		stand.Header[name] = label[min(len("String"), len(label)):] + aws.ToString(value.StringValue) + string(value.BinaryValue)
+	}
+	with := sqsrules.RejectHeader(&stand, q, reason, source)
+	for _, name := range []string{sqsrules.RejectReason, sqsrules.RejectSource} {
+		if value, ok := with[name]; ok && value != stand.Header[name] {
+			all[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
+		}
+	}
+	return all
+}
