@@ -132,8 +132,8 @@ func classify(err error) class {
 	if checksumFailed(err) {
 		return class{broker.ErrUnavailable, true}
 	}
-	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		return classifyStatus(response.HTTPStatusCode())
+	if status := statusOf(err); status != 0 {
+		return classifyStatus(status)
 	}
 	if connectionFailed(err) {
 		return class{broker.ErrUnavailable, true}
@@ -172,6 +172,16 @@ func classifyStatus(status int) class {
 		return class{broker.ErrUnavailable, true}
 	}
 	return class{}
+}
+
+// statusOf is the HTTP status of the answer, 0 if none came. The AWS client
+// has a ResponseError in both cases.
+func statusOf(err error) int {
+	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || response.Response == nil || response.Response.Response == nil {
+		return 0
+	}
+	return response.HTTPStatusCode()
 }
 
 // checksumFailed: the answer came and does not fit what was sent. The AWS

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/candidmq/candidmq/broker"
 )
@@ -47,8 +46,7 @@ func (a *attempts) outcomeUnknown(err error) bool {
 // mayHaveTakenEffect reports whether a failed attempt may have been carried
 // out: its request may have left, and no answer says that it was refused.
 func mayHaveTakenEffect(err error) bool {
-	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		status := response.HTTPStatusCode()
+	if status := statusOf(err); status != 0 {
 		return status < 300 || status >= 500 && !refused(err)
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {

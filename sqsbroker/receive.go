@@ -85,12 +85,8 @@ func (p *poll) run(ctx context.Context, q *queue) ([]*broker.Delivery, error) {
 	if err != nil {
 		return nil, failure(ctx, p.op, p.subject, err)
 	}
-	if p.wait == 0 && a.wait > 0 {
-		return nil, &broker.UnsupportedError{
-			Backend: backend, What: "Wait of 0 on this queue",
-			Why:     "it has a ReceiveMessageWaitTimeSeconds of " + a.wait.String() + ", which the AWS client does not override with 0",
-			Instead: "a Wait of 1s, or the queue's attribute set to 0",
-		}
+	if err := sqsrules.CheckShortPoll(p.wait, a.wait); err != nil {
+		return nil, err
 	}
 	if p.lease == 0 {
 		p.lease = max(a.visibility, time.Second) // 0 cannot be asked for

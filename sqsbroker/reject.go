@@ -73,7 +73,7 @@ func (q *queue) deadLetter(ctx context.Context, op, subject string) (target *que
 		return nil, "", nil, failure(ctx, op, subject, err)
 	}
 	if own.redrive.Target == "" {
-		return nil, "", nil, noDeadLetter(own)
+		return nil, "", nil, noDeadLetter(own, q.name)
 	}
 	at, err := parseAddress(own.redrive.Target, "")
 	if err != nil {
@@ -87,16 +87,14 @@ func (q *queue) deadLetter(ctx context.Context, op, subject string) (target *que
 	return target, url, a, nil
 }
 
-func noDeadLetter(a *attributes) error {
-	e := &broker.UnsupportedError{
-		Backend: backend, What: "Reject", Why: "the queue has no RedrivePolicy that names a dead-letter queue",
-		Instead: "set one, or keep the message elsewhere and Delete it",
+func noDeadLetter(a *attributes, name string) error {
+	if a.all != nil {
+		return sqsrules.NoDeadLetter(name)
 	}
-	if a.all == nil {
-		e.Why = "the RedrivePolicy may not be read"
-		e.Instead = "allow sqs:GetQueueAttributes, or keep the message elsewhere and Delete it"
+	return &broker.UnsupportedError{
+		Backend: backend, What: "Reject", Why: "the RedrivePolicy of queue " + name + " may not be read",
+		Instead: "allow sqs:GetQueueAttributes",
 	}
-	return e
 }
 
 // rejectAttributes are the message's own attributes, of whatever type, with

@@ -121,9 +121,6 @@ func settled(op string, h *handle, err error) error {
 func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
 	check func(*settling) (done bool, err error), call func(ctx context.Context, url string, batch []*settling),
 ) error {
-	if len(ds) == 0 {
-		return nil
-	}
 	if err := b.ready(ctx, op, ""); err != nil {
 		return err
 	}

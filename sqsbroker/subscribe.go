@@ -2,7 +2,6 @@ package sqsbroker
 
 import (
 	"context"
-	"time"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/sqsrules"
@@ -21,7 +20,7 @@ func (b *Broker) Subscribe(ctx context.Context, subject string, h broker.Handler
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSubscribe(opts); err != nil {
+	if err := sqsrules.CheckSubscribe(opts); err != nil {
 		return nil, err
 	}
 	url, _, err := q.look(ctx, fresh)
@@ -40,13 +39,4 @@ func (b *Broker) Subscribe(ctx context.Context, subject string, h broker.Handler
 		return nil, &broker.Error{Backend: backend, Op: op, Subject: subject, Kind: broker.ErrClosed, Err: err}
 	}
 	return sub, nil
-}
-
-func checkSubscribe(opts []broker.SubscribeOption) error {
-	for _, opt := range opts {
-		if lease, ok := opt.(broker.Lease); ok {
-			return sqsrules.CheckLease(time.Duration(lease))
-		}
-	}
-	return nil
 }
