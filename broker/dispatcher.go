@@ -52,7 +52,7 @@ func NewSubscription(ctx context.Context, backend, subject string, h Handler, op
 
 func (p *Dispatcher) apply(backend string, opt SubscribeOption) error {
 	switch opt.(type) {
-	case Lease, Backoff:
+	case Lease, Backoff, MaxAttempts, Prefetch, Batch, Rate, Circuit:
 		return &UnsupportedError{
 			Backend: backend, What: optionName(opt),
 			Why:     "nothing is leased or redelivered here: a message is delivered at most once",

@@ -57,9 +57,8 @@ func (c *consumer) beat() {
 // beatOnce renews what is due, gives up what is lost, and returns how long to
 // sleep, if there is anything to wake for.
 func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
+	var due, lost []*run
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	var due []*run
 	c.heart.wakeAt = time.Time{}
 	for r := range c.runs {
 		if r.beatAt.IsZero() {
@@ -68,7 +67,8 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 		wake, end := r.beatAt, leaseEnd(r.delivery)
 		switch {
 		case !now.Before(end):
-			c.lose(r, nil)
+			c.loseLocked(r)
+			lost = append(lost, r)
 			continue
 		case r.beating != nil:
 			wake = end
@@ -87,7 +87,12 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 		}
 		c.heart.calls.Go(func() { c.extend(due, called) })
 	}
-	return c.heart.wakeAt.Sub(now), !c.heart.wakeAt.IsZero()
+	wake := c.heart.wakeAt
+	c.mu.Unlock()
+	for _, r := range lost {
+		c.tellLost(r, fmt.Errorf("%w: it ended at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339)))
+	}
+	return wake.Sub(now), !wake.IsZero()
 }
 
 // extend renews the leases of some deliveries in one call. It does not outlive
@@ -106,31 +111,51 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 	cancel()
 
 	now := time.Now()
+	lost := map[*run]error{}
 	c.mu.Lock()
 	for i, r := range due {
 		r.beating = nil
-		c.extended(r, ItemError(err, i), now)
+		if err := ItemError(err, i); !r.lost && errors.Is(err, ErrLeaseLost) {
+			c.loseLocked(r)
+			lost[r] = err
+		} else if !r.lost {
+			c.extended(r, err, now)
+		}
 	}
 	c.mu.Unlock()
 	close(called)
+	for r, cause := range lost {
+		c.tellLost(r, cause)
+	}
+	c.observe(Event{Kind: EventExtended, Messages: len(due), Err: err})
 	if err != nil {
 		c.tell(c.base, nil, fmt.Errorf("heartbeat: %w", err))
 	}
 }
 
-// extended takes the result of one renewal. The caller holds mu.
+// extended takes the result of a renewal; one that failed is tried again while
+// the lease lasts. The caller holds mu.
 func (c *consumer) extended(r *run, err error, now time.Time) {
-	switch {
-	case r.lost:
-	case err == nil:
+	if err == nil {
 		c.counts.Extended++
-		c.scheduleBeat(r, now)
-	case errors.Is(err, ErrLeaseLost):
-		c.lose(r, err)
-	default: // try again while the lease lasts
+	} else {
 		c.counts.Errors++
-		c.scheduleBeat(r, now)
 	}
+	c.scheduleBeat(r, now)
+}
+
+// loseLocked notes that a lease has ended. The caller holds mu, and calls
+// tellLost afterwards.
+func (c *consumer) loseLocked(r *run) {
+	r.lost = true
+	r.beatAt = time.Time{}
+	c.counts.LeasesLost++
+}
+
+// tellLost cancels the handler of a delivery whose lease has ended.
+func (c *consumer) tellLost(r *run, cause error) {
+	r.cancel(cause)
+	c.observe(Event{Kind: EventLeaseLost, Delivery: r.delivery, Messages: 1, Err: cause})
 }
 
 // scheduleBeat sets when a delivery's lease is renewed next: after a third to
@@ -150,17 +175,6 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 		default:
 		}
 	}
-}
-
-// lose cancels a handler whose lease has ended. The caller holds mu.
-func (c *consumer) lose(r *run, cause error) {
-	r.lost = true
-	r.beatAt = time.Time{}
-	c.counts.LeasesLost++
-	if cause == nil {
-		cause = fmt.Errorf("%w: it ended at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
-	}
-	r.cancel(cause)
 }
 
 // stopBeat ends the heartbeat of a delivery, waits for an Extend call that it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -41,6 +42,35 @@ type Lease time.Duration
 // short poll). A backend whose destination has a limit (SQS: 20 s) refuses
 // more.
 type Wait time.Duration
+
+// MaxAttempts is how often a message may be tried, for a destination that has
+// no limit of its own: when the handler fails at the n-th attempt the message
+// is rejected, as by [Reject]. It needs a destination that counts attempts.
+type MaxAttempts int
+
+// Prefetch lets Consume hold n messages more than may start, for fewer calls
+// and no wait between them. Their leases are kept alive from receipt on, and a
+// drain releases them, which counts as an attempt on SQS. 0 by default.
+type Prefetch int
+
+// Batch is the most messages to ask for in one receive, and the number of
+// deletes for which a second call is worth its while. While one receive is
+// under way another starts only for a full batch. Backends set it (SQS: 10);
+// without it, one receive asks for all that there is room for.
+type Batch int
+
+// Rate is the most messages a second that Consume takes in, on average, with
+// bursts of at most a second's worth.
+type Rate float64
+
+// Circuit stops the intake after Failures handler errors in a row, for Pause;
+// then one message is tried, and if it fails too the pause doubles, up to 16
+// times. Asking for [RetryAfter] is no failure. [Snapshot] tells that the
+// circuit is open, and the error that opened it.
+type Circuit struct {
+	Failures int
+	Pause    time.Duration
+}
 
 // OnError is told of everything that went wrong for one delivery: the
 // handler's error or panic, a failed settlement, a lost lease; and, with a nil
@@ -100,11 +130,35 @@ func (OnError) SubscribeOption() {}
 // SubscribeOption marks Logger as an option of Subscribe calls.
 func (Logger) SubscribeOption() {}
 
+// SubscribeOption marks MaxAttempts as an option of Subscribe calls.
+func (MaxAttempts) SubscribeOption() {}
+
+// SubscribeOption marks Prefetch as an option of Subscribe calls.
+func (Prefetch) SubscribeOption() {}
+
+// SubscribeOption marks Batch as an option of Subscribe calls.
+func (Batch) SubscribeOption() {}
+
+// SubscribeOption marks Rate as an option of Subscribe calls.
+func (Rate) SubscribeOption() {}
+
+// SubscribeOption marks Circuit as an option of Subscribe calls.
+func (Circuit) SubscribeOption() {}
+
+// SubscribeOption marks Observer as an option of Subscribe calls.
+func (Observer) SubscribeOption() {}
+
 // SubscribeOption marks Backoff as an option of Subscribe calls.
 func (Backoff) SubscribeOption() {}
 
 // settings are the options that subscriptions of every kind share.
 type settings struct {
+	attempts    int
+	prefetch    int
+	batch       int
+	rate        Rate
+	breaker     Circuit
+	observer    Observer
 	concurrency int
 	lease       time.Duration
 	backoff     Backoff
@@ -116,10 +170,33 @@ type settings struct {
 func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 	switch o := opt.(type) {
 	case Concurrency:
-		if o < 1 {
-			return true, &FieldError{Field: "Concurrency", Value: fmt.Sprint(int(o)), Limit: "at least 1"}
-		}
 		s.concurrency = int(o)
+		return true, atLeastOne("Concurrency", int(o))
+	case MaxAttempts:
+		s.attempts = int(o)
+		return true, atLeastOne("MaxAttempts", int(o))
+	case Batch:
+		s.batch = int(o)
+		return true, atLeastOne("Batch", int(o))
+	case Prefetch:
+		if o < 0 {
+			return true, &FieldError{Field: "Prefetch", Value: fmt.Sprint(int(o)), Limit: "at least 0"}
+		}
+		s.prefetch = int(o)
+	case Rate:
+		if !(o > 0) || math.IsInf(float64(o), 0) {
+			return true, &FieldError{Field: "Rate", Value: fmt.Sprint(float64(o)), Limit: "above 0 a second"}
+		}
+		s.rate = o
+	case Circuit:
+		if o.Failures < 1 || o.Pause <= 0 {
+			return true, &FieldError{
+				Field: "Circuit", Value: fmt.Sprintf("%d failures, pause %v", o.Failures, o.Pause), Limit: "both above 0",
+			}
+		}
+		s.breaker = o
+	case Observer:
+		s.observer = o
 	case Lease:
 		if o <= 0 {
 			return true, &FieldError{Field: "Lease", Value: time.Duration(o).String(), Limit: "above 0"}
@@ -140,6 +217,13 @@ func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+func atLeastOne(field string, n int) error {
+	if n >= 1 {
+		return nil
+	}
+	return &FieldError{Field: field, Value: fmt.Sprint(n), Limit: "at least 1"}
 }
 
 // finishSettings sets what was not given.

@@ -11,6 +11,7 @@ type run struct {
 	scope
 	consumer *consumer
 	cancel   context.CancelCauseFunc
+	received time.Time
 
 	// Guarded by the consumer's mu:
 	beatAt   time.Time     // when the heartbeat is due; zero: none
@@ -20,12 +21,13 @@ type run struct {
 	settling bool          // no heartbeat any more
 }
 
-func newRun(c *consumer, d *Delivery) *run {
+func newRun(c *consumer, d *Delivery, now time.Time) *run {
 	ctx, cancel := context.WithCancelCause(c.base)
 	return &run{
 		scope:    scope{Context: ctx, sub: &c.Subscription, delivery: d},
 		consumer: c,
 		cancel:   cancel,
+		received: now,
 	}
 }
 
@@ -39,29 +41,31 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	if c.begun && !interrupted {
 		c.report.Finished++
 	}
+	if !interrupted {
+		c.circuit.result(time.Now(), err)
+	}
 	c.mu.Unlock()
+	c.observe(Event{Kind: EventHandled, Delivery: d, Messages: 1, Took: time.Since(r.received), Err: err})
 	if err != nil {
 		c.tell(r, d, err)
 	}
-
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r), settleTimeout)
-	defer cancel()
 	switch {
 	case err == nil:
-		r.delete(ctx)
+		r.delete()
 	case lost:
-		c.clearLane(ctx, d.Key) // somebody else has the message: nothing to settle
+		c.clearLane(r, d.Key) // somebody else has the message: nothing to settle
 	default:
-		c.clearLane(ctx, d.Key)
-		r.settleFailed(ctx, err, interrupted)
+		c.clearLane(r, d.Key)
+		r.settleFailed(err, interrupted)
 	}
 	r.cancel(context.Canceled)
 	c.finished(r)
 }
 
-func (r *run) delete(ctx context.Context) {
+// delete settles a message whose handler succeeded.
+func (r *run) delete() {
 	c, d := r.consumer, r.delivery
-	err := ItemError(c.receiver.Delete(ctx, d), 0)
+	err := c.deleteInBatch(r)
 	c.mu.Lock()
 	switch {
 	case err == nil:
@@ -72,16 +76,21 @@ func (r *run) delete(ctx context.Context) {
 		c.counts.Errors++
 	}
 	c.mu.Unlock()
+	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "delete", Err: err})
 	if err != nil {
-		c.tell(ctx, d, err)
-		c.clearLane(ctx, d.Key)
+		c.tell(r, d, err)
+		c.clearLane(r, d.Key)
 	}
 }
 
 // settleFailed rejects or releases a message whose handler failed.
-func (r *run) settleFailed(ctx context.Context, err error, interrupted bool) {
+func (r *run) settleFailed(err error, interrupted bool) {
 	c, d := r.consumer, r.delivery
-	if reject, ok := errors.AsType[*rejectError](err); ok && r.reject(ctx, reject) {
+	reject, rejected := errors.AsType[*rejectError](err)
+	if !rejected && !interrupted && c.attempts > 0 && d.Attempt >= c.attempts {
+		reject, rejected = &rejectError{cause: errors.Join(errAttempts, err)}, true
+	}
+	if rejected && r.reject(reject) {
 		return
 	}
 	delay := time.Duration(0)
@@ -90,13 +99,17 @@ func (r *run) settleFailed(ctx context.Context, err error, interrupted bool) {
 	} else if !interrupted {
 		delay = c.retryDelay(d.Attempt)
 	}
-	c.released(r, ItemError(c.receiver.Release(ctx, delay, d), 0))
+	c.released(r, c.settle(r, func(ctx context.Context) error {
+		return ItemError(c.receiver.Release(ctx, delay, d), 0)
+	}))
 }
 
 // reject reports whether the message is at rest.
-func (r *run) reject(ctx context.Context, reason *rejectError) bool {
+func (r *run) reject(reason *rejectError) bool {
 	c, d := r.consumer, r.delivery
-	err := ItemError(c.receiver.Reject(ctx, reason.cause.Error(), d), 0)
+	err := c.settle(r, func(ctx context.Context) error {
+		return ItemError(c.receiver.Reject(ctx, reason.cause.Error(), d), 0)
+	})
 	c.mu.Lock()
 	if err == nil {
 		c.counts.Rejected++
@@ -104,17 +117,30 @@ func (r *run) reject(ctx context.Context, reason *rejectError) bool {
 		c.counts.Errors++
 	}
 	c.mu.Unlock()
+	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "reject", Err: err})
 	if err != nil {
-		c.tell(ctx, d, err)
+		c.tell(r, d, err)
 	}
 	return err == nil
+}
+
+// exhausted puts a delivery to rest that has had its attempts already.
+func (r *run) exhausted() {
+	c := r.consumer
+	lost := c.stopBeat(r)
+	c.clearLane(r, r.delivery.Key)
+	if !lost {
+		r.settleFailed(Reject(errAttempts), false)
+	}
+	r.cancel(context.Canceled)
+	c.finished(r)
 }
 
 // skip lets go of a delivery whose lease was lost before it could start, and
 // of those behind it.
 func (r *run) skip() {
 	c := r.consumer
-	c.clearLane(c.base, r.delivery.Key)
+	c.clearLane(r, r.delivery.Key)
 	c.tell(r, r.delivery, context.Cause(r))
 	c.finished(r)
 }

@@ -24,11 +24,14 @@ type Subscription struct {
 	stopped  chan struct{}   // closed when the intake has stopped
 	done     chan struct{}   // closed when all is over
 
+	consumer *consumer // nil on a backend without leases
+
 	mu      sync.Mutex
 	counts  Counts
 	report  Report
 	err     error
 	begun   bool
+	paused  bool
 	calls   int           // Drain calls made from inside handlers
 	settled chan struct{} // closed when only those handlers still run; nil until asked for
 	empty   chan struct{} // closed when no handler runs; nil until the drain

@@ -1,0 +1,165 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// tokens is a token bucket: it fills at a rate and holds at most one second's
+// worth, or one.
+type tokens struct {
+	rate  float64 // a second; 0: no limit
+	most  float64
+	level float64
+	at    time.Time
+}
+
+func newTokens(rate Rate, now time.Time) tokens {
+	most := max(float64(rate), 1)
+	return tokens{rate: float64(rate), most: most, level: most, at: now}
+}
+
+func (t *tokens) fill(now time.Time) {
+	t.level = min(t.most, t.level+t.rate*now.Sub(t.at).Seconds())
+	t.at = now
+}
+
+// take takes up to n tokens and returns how many.
+func (t *tokens) take(now time.Time, n int) int {
+	if t.rate == 0 {
+		return n
+	}
+	t.fill(now)
+	n = min(n, int(t.level))
+	t.level -= float64(n)
+	return n
+}
+
+// giveBack returns tokens that were not used.
+func (t *tokens) giveBack(n int) {
+	if t.rate != 0 {
+		t.level = min(t.most, t.level+float64(n))
+	}
+}
+
+// emptyFor is how long it takes until there is a token.
+func (t *tokens) emptyFor(now time.Time) time.Duration {
+	if t.rate == 0 {
+		return 0
+	}
+	t.fill(now)
+	if t.level >= 1 {
+		return 0
+	}
+	return time.Duration((1-t.level)/t.rate*float64(time.Second)) + 1
+}
+
+// circuit stops the intake while every handler fails.
+type circuit struct {
+	Circuit
+	failures int // in a row
+	pause    time.Duration
+	openTill time.Time // zero: closed
+	reason   error     // the failure that opened it
+}
+
+// result takes a handler's result.
+func (c *circuit) result(now time.Time, err error) {
+	if c.Failures == 0 {
+		return
+	}
+	if err == nil {
+		c.failures, c.pause, c.openTill, c.reason = 0, 0, time.Time{}, nil
+		return
+	}
+	if _, asked := errors.AsType[*retryError](err); asked {
+		return // the handler works: it asked for another time
+	}
+	c.failures++
+	trial := !c.openTill.IsZero() && !now.Before(c.openTill)
+	if c.failures < c.Failures && !trial {
+		return
+	}
+	if c.openTill.IsZero() || trial {
+		c.pause = min(max(2*c.pause, c.Pause), 16*c.Pause)
+		c.openTill = now.Add(c.pause)
+		c.reason = err
+	}
+}
+
+// most is how many of n messages may be asked for with held in hand: none
+// while the circuit is open, then one alone to try whether it may close.
+func (c *circuit) most(now time.Time, n, held int) int {
+	switch {
+	case c.openTill.IsZero():
+		return n
+	case now.Before(c.openTill) || held > 0:
+		return 0
+	default:
+		return min(n, 1)
+	}
+}
+
+// shutFor is how long the circuit stays open.
+func (c *circuit) shutFor(now time.Time) time.Duration {
+	if c.openTill.IsZero() {
+		return 0
+	}
+	return max(c.openTill.Sub(now), 0)
+}
+
+// errAttempts is the reason of a rejection by MaxAttempts.
+var errAttempts = errors.New("attempts used up")
+
+// overLimit reports whether a delivery has more attempts behind it than
+// MaxAttempts allows, so that its handler must not run again. The caller holds
+// mu.
+func (c *consumer) overLimit(d *Delivery) bool {
+	return c.attempts > 0 && d.Attempt > c.attempts
+}
+
+// errNotLeased is why a subscription without leases refuses flow control.
+func errNotLeased(what string) error {
+	return &UnsupportedError{
+		Backend: "this subscription", What: what,
+		Why:     "its messages are pushed to it and would be dropped meanwhile",
+		Instead: "a backend with receive-delete",
+	}
+}
+
+// Pause stops the intake until Resume: no further receive is begun. One that
+// is under way may still bring messages, and work in hand goes on. A
+// subscription without leases (core NATS) refuses it.
+func (s *Subscription) Pause() error { return s.setPaused(true, "Pause") }
+
+// Resume ends a Pause.
+func (s *Subscription) Resume() error { return s.setPaused(false, "Resume") }
+
+func (s *Subscription) setPaused(paused bool, what string) error {
+	if s.consumer == nil {
+		return errNotLeased(what)
+	}
+	s.mu.Lock()
+	s.paused = paused
+	s.mu.Unlock()
+	s.consumer.changed()
+	return nil
+}
+
+// SetConcurrency changes how many handlers may run at once. Fewer takes effect
+// as handlers return. A subscription without leases (core NATS) refuses it.
+func (s *Subscription) SetConcurrency(n int) error {
+	if s.consumer == nil {
+		return errNotLeased("SetConcurrency")
+	}
+	if n < 1 {
+		return &FieldError{Field: "Concurrency", Value: fmt.Sprint(n), Limit: "at least 1"}
+	}
+	s.mu.Lock()
+	s.concurrency = n
+	s.consumer.startReady()
+	s.mu.Unlock()
+	s.consumer.changed()
+	return nil
+}

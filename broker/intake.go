@@ -1,0 +1,193 @@
+package broker
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Pauses of the intake after a failed receive: they double from the first to
+// the second, each with chance, and start anew after a receive that worked.
+const (
+	receivePauseMin = 100 * time.Millisecond
+	receivePauseMax = 30 * time.Second
+)
+
+// poll is the intake: room first, then a receive.
+func (c *consumer) poll() {
+	defer c.pollEnded()
+	for failures := 0; ; {
+		n := c.awaitRoom()
+		if n == 0 {
+			return
+		}
+		_, err := c.receive(n)
+		switch {
+		case err == nil:
+			failures = 0
+			continue
+		case c.intake.Err() != nil, errors.Is(err, ErrClosed):
+			c.begin(err)
+			return
+		}
+		failures++
+		c.pause(Backoff{Min: receivePauseMin, Max: receivePauseMax}.Delay(failures, rand.Float64()))
+	}
+}
+
+// pollMore is a further poll beside the first, for as long as its receives
+// come back full.
+func (c *consumer) pollMore() {
+	defer c.pollEnded()
+	for {
+		c.mu.Lock()
+		n := c.reserve(time.Now(), c.batch)
+		c.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if got, err := c.receive(n); err != nil || got < n {
+			return
+		}
+	}
+}
+
+func (c *consumer) pollEnded() {
+	c.mu.Lock()
+	c.polling--
+	c.mu.Unlock()
+}
+
+// receive asks for n messages, takes them in hand, and starts a further poll
+// if they came in full and there is room for another batch.
+func (c *consumer) receive(n int) (got int, err error) {
+	began := time.Now()
+	ds, err := c.receiver.Receive(c.intake, c.queue, n, c.options...)
+	c.observe(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
+	c.take(ds, n)
+	if err != nil && c.intake.Err() == nil && !errors.Is(err, ErrClosed) {
+		c.mu.Lock()
+		c.counts.Errors++
+		c.mu.Unlock()
+		c.tell(c.intake, nil, err)
+	}
+	return len(ds), err
+}
+
+// awaitRoom waits until a message may be asked for and returns how many may
+// be, or 0 once the drain has begun.
+func (c *consumer) awaitRoom() int {
+	for {
+		c.mu.Lock()
+		now := time.Now()
+		begun := c.begun
+		n := 0
+		if !begun {
+			n = c.reserve(now, 1)
+		}
+		wait := c.blockedFor(now)
+		c.mu.Unlock()
+		switch {
+		case begun:
+			return 0
+		case n > 0:
+			return n
+		case wait > 0:
+			c.sleep(wait)
+		default:
+			select {
+			case <-c.room:
+			case <-c.draining:
+			}
+		}
+	}
+}
+
+// reserve takes room for as many messages as there is room for, unless that is
+// fewer than low, and returns for how many. The caller holds mu.
+func (c *consumer) reserve(now time.Time, low int) int {
+	if c.begun || c.paused {
+		return 0
+	}
+	n := c.concurrency + c.prefetch - c.counts.InFlight - c.asked
+	n = c.circuit.most(now, n, c.counts.InFlight+c.asked)
+	if c.batch > 0 {
+		n = min(n, c.batch)
+	}
+	if n < max(low, 1) {
+		return 0
+	}
+	n = c.tokens.take(now, n)
+	c.asked += n
+	return n
+}
+
+// blockedFor is how long the rate or the circuit keep the intake shut, 0 if
+// only a change can open it. The caller holds mu.
+func (c *consumer) blockedFor(now time.Time) time.Duration {
+	if c.paused || c.concurrency+c.prefetch <= c.counts.InFlight+c.asked {
+		return 0
+	}
+	return max(c.circuit.shutFor(now), c.tokens.emptyFor(now))
+}
+
+// sleep waits for d, a change, or the drain.
+func (c *consumer) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.room:
+	case <-c.draining:
+	}
+}
+
+// pause waits for d, or the drain.
+func (c *consumer) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.draining:
+	}
+}
+
+// take puts deliveries in hand, of the n that were asked for, and starts those
+// that need not wait. Once a drain has begun it gives them back.
+func (c *consumer) take(ds []*Delivery, n int) {
+	now := time.Now()
+	runs := make([]*run, len(ds))
+	for i, d := range ds {
+		runs[i] = newRun(c, d, now)
+	}
+	c.mu.Lock()
+	begun := c.begun
+	c.asked -= n
+	c.tokens.giveBack(n - len(ds))
+	for _, r := range runs {
+		c.enterLocked(r.delivery)
+		c.runs[r] = struct{}{}
+		c.scheduleBeat(r, now)
+		if !begun {
+			c.startInLane(r)
+		}
+	}
+	if c.batch > 0 && len(ds) >= c.batch {
+		c.pollInParallel()
+	}
+	c.mu.Unlock()
+	if begun {
+		c.releaseUnstarted(c.base, runs)
+	}
+}
+
+// pollInParallel adds a poll if there is room for a full batch beside those
+// that are under way. The caller holds mu.
+func (c *consumer) pollInParallel() {
+	free := c.concurrency + c.prefetch - c.counts.InFlight - c.asked
+	if c.begun || c.paused || free < 2*c.batch { // one for this poll's next receive, one for the further one's
+		return
+	}
+	c.polling++
+	c.polls.Go(c.pollMore)
+}

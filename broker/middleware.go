@@ -1,0 +1,54 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Middleware adds behaviour around a handler. Nest them like any function; the
+// outermost runs first:
+//
+//	h = broker.Log(logger)(broker.LeaseTimeout(0.9)(h))
+//
+// Whatever it adds, it must return the handler's error (or one that wraps it),
+// since that decides what becomes of the message, and must let panics pass.
+type Middleware func(Handler) Handler
+
+// Log logs each delivery after its handler has returned: at level Info, or at
+// Warn with the error, with the time it took. Bodies and header values are
+// never logged. A panic is not its business: the subscription's Logger has it.
+func Log(l *slog.Logger) Middleware {
+	return func(next Handler) Handler {
+		return func(ctx context.Context, d *Delivery) error {
+			began := time.Now()
+			err := next(ctx, d)
+			attrs := []slog.Attr{slog.Any("delivery", d), slog.Duration("took", time.Since(began))}
+			if err == nil {
+				l.LogAttrs(ctx, slog.LevelInfo, "handled", attrs...)
+			} else {
+				l.LogAttrs(ctx, slog.LevelWarn, "handler failed", append(attrs, slog.Any("error", err))...)
+			}
+			return err
+		}
+	}
+}
+
+// LeaseTimeout gives the handler's context a deadline: the given share (above
+// 0, at most 1) of what is left of the lease when the handler starts. It bounds
+// a handler that would otherwise be kept alive by heartbeats for as long as it
+// runs. Without a lease it does nothing.
+func LeaseTimeout(share float64) Middleware {
+	return func(next Handler) Handler {
+		return func(ctx context.Context, d *Delivery) error {
+			end, leased := LeaseEnd(ctx)
+			if !leased {
+				return next(ctx, d)
+			}
+			left := time.Duration(float64(time.Until(end)) * share)
+			ctx, cancel := context.WithTimeout(ctx, left)
+			defer cancel()
+			return next(ctx, d)
+		}
+	}
+}

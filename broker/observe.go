@@ -1,0 +1,77 @@
+package broker
+
+import "time"
+
+// Observer is told of everything that happens to a subscription's messages, for
+// metrics and traces, without wrapping handlers. It is called from the
+// subscription's goroutines, several at once, and must return soon.
+type Observer func(Event)
+
+// EventKind says what happened.
+type EventKind uint8
+
+// Kinds of events. Later versions may add kinds.
+const (
+	EventReceived  EventKind = iota // a receive returned Messages, or failed
+	EventHandled                    // a handler returned, Took after the receipt
+	EventSettled                    // Op ended: "delete", "release" or "reject"
+	EventExtended                   // a heartbeat renewed the leases of Messages, or failed
+	EventLeaseLost                  // a lease ended before its message was settled
+)
+
+// Event is one thing that happened. Later versions may add fields.
+type Event struct {
+	Kind     EventKind
+	Subject  string        // what was subscribed to
+	Delivery *Delivery     // nil where it is about none or many
+	Messages int           // how many it is about
+	Op       string        // of EventSettled
+	Took     time.Duration // of EventReceived and EventHandled
+	Err      error         // nil if it went well
+}
+
+func (s *Subscription) observe(e Event) {
+	if s.observer != nil {
+		e.Subject = s.subject
+		s.observer(e)
+	}
+}
+
+// Snapshot is how a subscription stands at one moment. Later versions may add
+// fields.
+type Snapshot struct {
+	Counts
+	Concurrency int           // handlers that may run at once
+	Running     int           // handlers that run, or are being settled
+	Waiting     int           // deliveries in hand that have not started
+	Idle        int           // free slots
+	Oldest      time.Duration // since the oldest delivery in hand was received
+	Polls       int           // receives under way
+	Paused      bool          // by Pause
+	Draining    bool
+	// Open is the error that opened the circuit; nil while it is closed.
+	Open error
+}
+
+// Snapshot returns how the subscription stands. It costs a walk over the
+// deliveries in hand, cheap enough for every second.
+func (s *Subscription) Snapshot() Snapshot {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := Snapshot{
+		Counts: s.counts, Concurrency: s.concurrency,
+		Running: s.counts.InFlight, Paused: s.paused, Draining: s.begun,
+	}
+	if c := s.consumer; c != nil {
+		snap.Running = c.running
+		snap.Polls = c.polling
+		snap.Open = c.circuit.reason
+		for r := range c.runs {
+			snap.Oldest = max(snap.Oldest, now.Sub(r.received))
+		}
+	}
+	snap.Waiting = s.counts.InFlight - snap.Running
+	snap.Idle = max(s.concurrency-snap.Running, 0)
+	return snap
+}
