@@ -20,7 +20,7 @@ type members struct {
 }
 
 // Subscribe takes [broker.Group] out of the options, checks it and calls start
-// with the others. queue is the queue's own name, so that two names for it are
+// with the others, and with [broker.Batch] as a queue receives. queue is the queue's own name, so that two names for it are
 // one. A group has a queue until the last of its subscriptions is over. start
 // must not block: subscriptions start one at a time.
 func (g *Groups) Subscribe(queue string, opts []broker.SubscribeOption,
@@ -77,7 +77,8 @@ func (g *Groups) members(queue string) *members {
 
 func splitGroup(opts []broker.SubscribeOption) (broker.Group, []broker.SubscribeOption) {
 	var group broker.Group
-	rest := make([]broker.SubscribeOption, 0, len(opts))
+	rest := make([]broker.SubscribeOption, 0, len(opts)+1)
+	rest = append(rest, broker.Batch(MaxBatch))
 	for _, opt := range opts {
 		if g, ok := opt.(broker.Group); ok {
 			group = g

@@ -16,8 +16,11 @@ func TestGroups(t *testing.T) {
 	var groups Groups
 	subscribe := func(queue string, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 		return groups.Subscribe(queue, opts, func(rest []broker.SubscribeOption) (*broker.Subscription, error) {
+			if len(rest) == 0 || rest[0] != broker.Batch(MaxBatch) {
+				t.Errorf("got the options %v, want the queue's batch first", rest)
+			}
 			p, err := broker.NewSubscription(t.Context(), "test", queue,
-				func(context.Context, *broker.Delivery) error { return nil }, rest...)
+				func(context.Context, *broker.Delivery) error { return nil }, rest[1:]...)
 			if err != nil {
 				return nil, err
 			}
