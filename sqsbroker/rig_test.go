@@ -3,6 +3,7 @@ package sqsbroker
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -85,6 +86,13 @@ func writeError(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`{"__type":"com.amazonaws.sqs#` + code + `","message":"as the test wants"}`))
+}
+
+// hang does not answer for as long as the client waits. A server learns of the
+// client's end only once it has read the request.
+func hang(req *http.Request) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	<-req.Context().Done()
 }
 
 // called returns the calls since it was last asked.
