@@ -1,7 +1,5 @@
 package queue
 
-import "time"
-
 // ages knows the oldest message of a queue. Messages come in the order of their
 // send times, so a list will do, except for those that a Standard dead-letter
 // queue takes over with their original time: a heap holds these.
@@ -38,12 +36,4 @@ func (a *ages) oldest() *msg {
 		return late
 	}
 	return first
-}
-
-// sentBy is the oldest message if it was sent at t or before, else nil.
-func (a *ages) sentBy(t time.Time) *msg {
-	if m := a.oldest(); m != nil && !m.Sent.After(t) {
-		return m
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,45 @@ func BenchmarkSendReceiveDelete(b *testing.B) {
 			}
 		})
 	}
+}
+
+// One worker that polls, and a publisher alongside; a buffered channel for
+// comparison.
+func BenchmarkAlongside(b *testing.B) {
+	b.Run("channel", func(b *testing.B) {
+		c := make(chan queue.Send, 1000)
+		go func() {
+			defer close(c)
+			for range b.N {
+				c <- queue.Send{ID: "id"}
+			}
+		}()
+		for range c {
+		}
+	})
+	b.Run("standard", func(b *testing.B) {
+		e := queue.New(queue.SystemClock())
+		b.Cleanup(e.Close)
+		mustCreate(b, e, "q", queue.Config{Visibility: 30 * time.Second, Retention: time.Hour})
+		q := &benchQueue{Engine: e, tb: b, groups: []string{"g"}}
+		window := make(chan struct{}, 1000)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range b.N {
+				window <- struct{}{}
+				q.send()
+			}
+		})
+		for range b.N {
+			ms, err := e.Receive(context.Background(), "q", 1, 20*time.Second, -1)
+			if err != nil || len(ms) != 1 {
+				b.Fatalf("received %d, %v", len(ms), err)
+			}
+			q.delete(ms[0].Receipt)
+			<-window
+		}
+		wg.Wait()
+	})
 }
 
 // The same on a queue with a backlog.

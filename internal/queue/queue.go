@@ -106,16 +106,26 @@ func (q *queue) setState(m *msg, s State) {
 	q.counts[s]++
 }
 
-// advance does what time has done since the last operation.
+// advance does what time has done since the last operation. Every operation
+// begins with it, so it looks before it computes.
 func (q *queue) advance(now time.Time) {
-	if r := q.config.Retention; r > 0 {
-		for m := q.ages.sentBy(now.Add(-r)); m != nil; m = q.ages.sentBy(now.Add(-r)) {
-			q.remove(m)
-			q.report(EventDiscarded, m, now)
-		}
+	if q.config.Retention > 0 {
+		q.endRetention(now)
 	}
-	q.endDue(now)
-	q.dedup.forget(now.Add(-q.config.DedupWindow))
+	if len(q.due.nodes) > 0 {
+		q.endDue(now)
+	}
+	if len(q.dedup.byAge) > 0 {
+		q.dedup.forget(now.Add(-q.config.DedupWindow))
+	}
+}
+
+// endRetention discards what is too old.
+func (q *queue) endRetention(now time.Time) {
+	for m := q.ages.oldest(); m != nil && now.Sub(m.Sent) >= q.config.Retention; m = q.ages.oldest() {
+		q.remove(m)
+		q.report(EventDiscarded, m, now)
+	}
 }
 
 // endDue ends the leases and delays that are due.

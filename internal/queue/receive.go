@@ -78,14 +78,15 @@ func (q *queue) take(limit int, lease time.Duration, now time.Time) []Message {
 		if got == nil {
 			got = make([]Message, 0, n)
 		}
-		got = append(got, q.receive(m, lease, now))
+		q.receive(m, lease, now)
+		got = append(got, m.Message)
 		last = m
 	}
 	return got
 }
 
-// receive is the one place where a message is handed out.
-func (q *queue) receive(m *msg, lease time.Duration, now time.Time) Message {
+// receive puts a message into the hands of a receiver; the one place for it.
+func (q *queue) receive(m *msg, lease time.Duration, now time.Time) {
 	m.Receives++
 	m.here++
 	m.received = now
@@ -96,7 +97,6 @@ func (q *queue) receive(m *msg, lease time.Duration, now time.Time) Message {
 	m.LeaseEnd = now.Add(q.leaseOr(lease))
 	q.lease(m, m.LeaseEnd)
 	q.report(EventReceived, m, now)
-	return m.Message
 }
 
 // exhausted is where m goes instead of being received once more, else nil.

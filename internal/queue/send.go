@@ -5,6 +5,9 @@ import "time"
 // Send stores a message, or finds it to be a duplicate. It does not block. The
 // error is ErrNoQueue or ErrClosed.
 func (e *Engine) Send(name string, s Send) (Sent, error) {
+	m := &msg{Message: Message{ // before the mutex: nobody has to wait for it
+		ID: s.ID, Body: s.Body, Attrs: s.Attrs, Group: s.Group, DedupID: s.DedupID,
+	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	q, now, err := e.enter(name)
@@ -18,9 +21,7 @@ func (e *Engine) Send(name string, s Send) (Sent, error) {
 			return first, nil
 		}
 	}
-	m := &msg{Message: Message{
-		ID: s.ID, Body: s.Body, Attrs: s.Attrs, Group: s.Group, DedupID: s.DedupID, Sent: now,
-	}}
+	m.Sent = now
 	q.admit(m, &s, now)
 	sent := Sent{ID: m.ID, Seq: m.Seq, Time: now}
 	if remember {

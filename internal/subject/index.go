@@ -70,7 +70,7 @@ func (x *Index[T]) Lookup(subject string, into []T) []T {
 
 func (n *node[T]) add(pattern string, v T) {
 	token, rest, more := strings.Cut(pattern, ".")
-	if token == ">" && !more {
+	if token == ">" {
 		n.rest = append(n.rest, v)
 		return
 	}
@@ -89,7 +89,7 @@ func (n *node[T]) add(pattern string, v T) {
 // remove also prunes what has become empty.
 func (n *node[T]) remove(pattern string, v T) (removed bool) {
 	token, rest, more := strings.Cut(pattern, ".")
-	if token == ">" && !more {
+	if token == ">" {
 		n.rest, removed = without(n.rest, v)
 		return removed
 	}

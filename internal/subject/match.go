@@ -8,7 +8,7 @@ import "strings"
 func Match(pattern, subject string) bool {
 	for {
 		want, patternRest, patternMore := strings.Cut(pattern, ".")
-		if want == ">" && !patternMore {
+		if want == ">" {
 			return subject != ""
 		}
 		token, rest, more := strings.Cut(subject, ".")
