@@ -1,0 +1,159 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// Publish implements [broker.Publisher]. It honours ReplyTo and refuses the
+// other optional fields. It never blocks; the outcome is [broker.OutcomeSent],
+// whether or not anybody subscribes.
+func (b *CoreNATS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if err := b.open(ctx, OpPublish, m.Subject); err != nil {
+		return broker.Receipt{}, err
+	}
+	if err := b.prepare(&m); err != nil {
+		return broker.Receipt{}, err
+	}
+	if err := b.failure(OpPublish); err != nil {
+		return broker.Receipt{}, err
+	}
+	b.deliver(&m)
+	return broker.Receipt{Outcome: broker.OutcomeSent}, nil
+}
+
+// PublishBatch implements [broker.Publisher]. If a message is refused, none is
+// sent, and the others' errors match [broker.ErrSkipped].
+func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
+	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
+	if err := b.open(ctx, OpPublish, ""); err != nil {
+		return receipts, err
+	}
+	checked := make([]broker.Message, len(ms))
+	for i, m := range ms {
+		errs[i] = b.prepare(&m)
+		checked[i] = m
+	}
+	if err := broker.NewBatchError(errs); err != nil {
+		skipRest(ms, errs)
+		return receipts, err
+	}
+	broken := map[string]bool{} // subjects of which a message failed
+	for i := range checked {
+		m := &checked[i]
+		if broken[m.Subject] {
+			errs[i] = failed(OpPublish, ms[i].Subject, broker.ErrSkipped, nil)
+			continue
+		}
+		if errs[i] = b.failure(OpPublish); errs[i] != nil {
+			broken[m.Subject] = true
+			continue
+		}
+		b.deliver(m)
+		receipts[i].Outcome = broker.OutcomeSent
+	}
+	return receipts, broker.NewBatchError(errs)
+}
+
+// skipRest gives the messages of a refused batch that were not at fault their
+// errors.
+func skipRest(ms []broker.Message, errs []error) {
+	for i, err := range errs {
+		if err == nil {
+			errs[i] = failed(OpPublish, ms[i].Subject, broker.ErrSkipped, nil)
+		}
+	}
+}
+
+// receiver is what the index finds: a subscription, or a request that waits.
+type receiver interface {
+	// take puts a message in, or drops it. It does not block. All receivers
+	// share Body and Header. size is what pending limits count.
+	take(m broker.Message, size int)
+	// queueGroup is "" for one that gets every message.
+	queueGroup() string
+}
+
+// rooms are for what the index finds.
+var rooms = sync.Pool{New: func() any { return new([]receiver) }}
+
+// deliver gives a message that was checked to its receivers, and returns how
+// many they are. It holds the index for as long, so that a subscription that
+// has left it gets nothing more.
+func (b *CoreNATS) deliver(m *broker.Message) int {
+	b.activity.begun.Add(1)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	room := rooms.Get().(*[]receiver)
+	found := b.index.Lookup(m.Subject, *room)
+	n := 0
+	if len(found) > 0 {
+		n = fanOut(found, m)
+	}
+	clear(found)
+	*room = found[:0]
+	rooms.Put(room)
+	return n
+}
+
+// fanOut gives every receiver the message, and of each queue group one.
+func fanOut(found []receiver, m *broker.Message) (receivers int) {
+	shared := broker.Message{Subject: m.Subject, ReplyTo: m.ReplyTo, Body: copyOf(m.Body)}
+	if len(m.Header) > 0 {
+		shared.Header = maps.Clone(m.Header)
+	}
+	size := pendingSize(m)
+	var groups []choice
+	for _, r := range found {
+		if group := r.queueGroup(); group != "" {
+			groups = choose(groups, group, r)
+			continue
+		}
+		r.take(shared, size)
+		receivers++
+	}
+	for _, c := range groups {
+		c.picked.take(shared, size)
+	}
+	return receivers + len(groups)
+}
+
+// copyOf is bytes.Clone at two thirds of its cost.
+func copyOf(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	c := make([]byte, len(b))
+	copy(c, b)
+	return c
+}
+
+// pendingSize is how nats.go counts a message against pending limits.
+func pendingSize(m *broker.Message) int { return wireSize(m) + len(m.Subject) + len(m.ReplyTo) }
+
+// choice is the member that a queue group's message goes to, picked among those
+// seen so far, each with the same chance. A group is one group on whatever
+// patterns its members are.
+type choice struct {
+	group  string
+	seen   int
+	picked receiver
+}
+
+func choose(groups []choice, group string, r receiver) []choice {
+	for i := range groups {
+		c := &groups[i]
+		if c.group != group {
+			continue
+		}
+		if c.seen++; rand.IntN(c.seen) == 0 {
+			c.picked = r
+		}
+		return groups
+	}
+	return append(groups, choice{group, 1, r})
+}

@@ -1,0 +1,127 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/reply"
+)
+
+// inboxPrefix begins the reply address of a request, as on NATS. It is a
+// subject like any other: a subscription to > sees replies too, and hides that
+// nobody responds.
+const inboxPrefix = "_INBOX."
+
+// Request implements [broker.Requester].
+func (b *CoreNATS) Request(ctx context.Context, m broker.Message) (*broker.Delivery, error) {
+	named := m.Subject
+	if err := b.open(ctx, OpRequest, named); err != nil {
+		return nil, err
+	}
+	if m.ReplyTo != "" {
+		return nil, &broker.FieldError{Field: "ReplyTo", Value: m.ReplyTo, Limit: "empty: a request has a reply address of its own"}
+	}
+	if err := b.prepare(&m); err != nil {
+		return nil, err
+	}
+	if err := b.failure(OpRequest); err != nil {
+		return nil, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, b.timeout)
+		defer cancel()
+	}
+	answers := b.listen(&m)
+	defer b.hangUp(&m, answers)
+	if b.deliver(&m) == 0 {
+		return nil, &broker.Error{
+			Backend: backend, Op: string(OpRequest), Subject: named, Kind: broker.ErrNoResponders, Retryable: true,
+		}
+	}
+	select {
+	case m := <-answers:
+		return answer(m)
+	case <-ctx.Done():
+		return nil, uncertain(named, nil, context.Cause(ctx))
+	case <-b.over:
+		return nil, uncertain(named, broker.ErrClosed, nil)
+	}
+}
+
+// uncertain is the error of a request that may have been served.
+func uncertain(subject string, kind, cause error) error {
+	return &broker.Error{
+		Backend: backend, Op: string(OpRequest), Subject: subject, Kind: kind, Err: cause, OutcomeUnknown: true,
+	}
+}
+
+// inbox is where a request waits for its first reply.
+type inbox chan broker.Message
+
+// take drops all replies but the first.
+func (i inbox) take(m broker.Message, _ int) {
+	select {
+	case i <- m:
+	default:
+	}
+}
+
+func (inbox) queueGroup() string { return "" }
+
+// listen gives a request its reply address.
+func (b *CoreNATS) listen(m *broker.Message) inbox {
+	m.ReplyTo = inboxPrefix + strconv.FormatUint(b.lastInbox.Add(1), 36)
+	answers := make(inbox, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.index.Add(m.ReplyTo, answers)
+	return answers
+}
+
+func (b *CoreNATS) hangUp(m *broker.Message, answers inbox) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.index.Remove(m.ReplyTo, answers)
+}
+
+func answer(m broker.Message) (*broker.Delivery, error) {
+	if err := reply.Error(m.Header, m.Body); err != nil {
+		return nil, err
+	}
+	return &broker.Delivery{Message: m, Source: m.Subject}, nil
+}
+
+// Respond implements [broker.Responder], with the options of Subscribe. A reply
+// that cannot be sent, such as one that is too large, is told to
+// [broker.OnError], and the requester gets a [*broker.ReplyError] with code
+// "500" in its place.
+func (b *CoreNATS) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
+	if h == nil {
+		return nil, &broker.FieldError{Field: "ReplyHandler", Value: "nil", Limit: "a function"}
+	}
+	return b.subscribe(ctx, OpRespond, subject, reply.Handler(h, b.reply), opts)
+}
+
+// reply sends a responder's answer.
+func (b *CoreNATS) reply(_ context.Context, d *broker.Delivery, m broker.Message) error {
+	err := b.sendReply(d.ReplyTo, m)
+	if errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {
+		return errors.Join(err, b.sendReply(d.ReplyTo, unsendable()))
+	}
+	return err
+}
+
+func (b *CoreNATS) sendReply(replyTo string, m broker.Message) error {
+	m.Subject = replyTo
+	if err := b.check(&m); err != nil {
+		return err
+	}
+	if err := checkReply(&m); err != nil {
+		return err
+	}
+	b.deliver(&m)
+	return nil
+}

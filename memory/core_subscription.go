@@ -1,0 +1,269 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/subject"
+)
+
+// Subscribe implements [broker.Subscriber]. Options: [broker.Group], a queue
+// group; [PendingLimits]; [broker.Concurrency]; [broker.OnError];
+// [broker.Logger]. Drops are told when the handler next returns, and when the
+// subscription is drained.
+func (b *CoreNATS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
+	return b.subscribe(ctx, OpSubscribe, subject, h, opts)
+}
+
+func (b *CoreNATS) subscribe(ctx context.Context, op Op, name string, h broker.Handler, opts []broker.SubscribeOption) (*broker.Subscription, error) {
+	if err := b.open(ctx, op, name); err != nil {
+		return nil, err
+	}
+	s, err := newSubscription(ctx, b, name, h, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.failure(op); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.index.Add(s.pattern, s)
+	b.mu.Unlock()
+	s.dispatcher.Run(s.stop)
+	return keep(ctx, &b.subs, s.dispatcher.Subscription())
+}
+
+// subscription is what waits for one subscription's handler. While there is
+// something, a goroutine gives it to the dispatcher.
+type subscription struct {
+	core       *CoreNATS
+	pattern    string
+	group      string
+	limits     PendingLimits
+	serial     bool // one handler at a time, on our goroutine
+	dispatcher *broker.Dispatcher
+
+	mu      sync.Mutex
+	backlog backlog
+	waiting PendingLimits // what waits, with what is being dispatched
+	current int           // size of what is being dispatched
+	dropped uint64        // and not told yet
+	running bool          // the goroutine is there
+	ended   bool          // nothing more is taken in or dispatched
+	quiet   chan struct{} // closed when nothing more will be dispatched; nil until stop asks
+
+	handling atomic.Bool // the goroutine is in the handler
+	stopping atomic.Bool // stop wants to know
+}
+
+func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
+	s := &subscription{core: b, pattern: b.address(name), limits: b.limits, serial: true}
+	var errs []error
+	if err := subject.CheckSubscribe(s.pattern); err != nil {
+		errs = append(errs, subjectError("Subject", s.pattern, err))
+	}
+	others, err := s.apply(opts)
+	errs = append(errs, err)
+	if h != nil {
+		h = s.watched(h)
+	}
+	s.dispatcher, err = broker.NewSubscription(ctx, natsBackend, name, h, withLogger(b.log, others)...)
+	return s, errors.Join(append(errs, err)...)
+}
+
+// apply reads the options of this backend and returns the others.
+func (s *subscription) apply(opts []broker.SubscribeOption) (others []broker.SubscribeOption, err error) {
+	var errs []error
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Group:
+			s.group = string(o)
+			errs = append(errs, checkGroup(s.group), checkTogether("Group", s.pattern, s.group))
+		case PendingLimits:
+			errs = append(errs, o.check())
+			s.limits = o.or(s.limits)
+		default:
+			if n, ok := opt.(broker.Concurrency); ok {
+				s.serial = n <= 1
+			}
+			others = append(others, opt)
+		}
+	}
+	return others, errors.Join(errs...)
+}
+
+// checkGroup refuses what NATS takes for no queue group, or for two words.
+func checkGroup(group string) error {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
+	if group == "" || strings.ContainsFunc(group, bad) {
+		return &broker.FieldError{Field: "Group", Value: group, Limit: "not empty, without spaces and control characters"}
+	}
+	return nil
+}
+
+func (s *subscription) queueGroup() string { return s.group }
+
+// take drops the newest message, this one, when a limit is reached.
+func (s *subscription) take(m broker.Message, size int) {
+	d := &broker.Delivery{Message: m, Source: s.pattern}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	if s.waiting.Messages >= s.limits.Messages || s.waiting.Bytes+size > s.limits.Bytes {
+		s.dropped++
+		return
+	}
+	s.core.busy.Add(1)
+	s.waiting.Messages++
+	s.waiting.Bytes += size
+	s.backlog.push(d)
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+}
+
+// run is the goroutine. It ends when nothing waits any more; Drain waits for
+// what it has begun.
+func (s *subscription) run() {
+	returned := false
+	defer func() {
+		if !returned { // the handler ended the goroutine: runtime.Goexit
+			s.die()
+		}
+	}()
+	for more := true; more; {
+		more = s.step()
+	}
+	returned = true
+}
+
+// step tells drops or dispatches one message; false: there is nothing to do.
+func (s *subscription) step() bool {
+	d, dropped := s.next()
+	switch {
+	case dropped > 0:
+		s.tellDropped(dropped)
+	case d != nil:
+		s.dispatcher.Dispatch(d)
+	default:
+		return false
+	}
+	return true
+}
+
+// next is the end of one dispatch and the begin of the next.
+func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
+	s.handling.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current > 0 {
+		s.waiting.Messages--
+		s.waiting.Bytes -= s.current
+		s.current = 0
+	}
+	if s.dropped > 0 {
+		dropped, s.dropped = s.dropped, 0
+		return nil, dropped
+	}
+	if d = s.backlog.pop(); d != nil {
+		s.current = pendingSize(&d.Message)
+		return d, 0
+	}
+	s.running = false
+	s.checkQuiet()
+	return nil, 0
+}
+
+// watched notes when a handler begins and ends.
+func (s *subscription) watched(h broker.Handler) broker.Handler {
+	return func(ctx context.Context, d *broker.Delivery) error {
+		defer s.core.handled(1)
+		if s.serial {
+			s.handling.Store(true)
+			if s.stopping.Load() {
+				s.mu.Lock()
+				s.checkQuiet()
+				s.mu.Unlock()
+			}
+		}
+		return h(ctx, d)
+	}
+}
+
+func (s *subscription) tellDropped(n uint64) {
+	s.dispatcher.Drop(n, failed(OpReceive, s.dispatcher.Subscription().Subject(), broker.ErrDropped, nil))
+}
+
+// die ends a subscription whose goroutine is gone. The dispatcher has ended the
+// user's side.
+func (s *subscription) die() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running, s.ended = false, true
+	s.checkQuiet()
+}
+
+// isQuiet: nothing more will be dispatched, once nothing is taken in. A handler
+// that runs on the goroutine is not waited for here, since it may be what
+// called for the drain. The caller holds mu.
+func (s *subscription) isQuiet() bool {
+	return (s.backlog.len() == 0 || s.ended) && (!s.running || s.handling.Load())
+}
+
+// checkQuiet wakes stop. The caller holds mu.
+func (s *subscription) checkQuiet() {
+	if s.quiet != nil && s.isQuiet() {
+		close(s.quiet)
+		s.quiet = nil
+	}
+}
+
+// stop is the drain's: it leaves the index, waits until all is dispatched or
+// ctx ends, and discards the rest.
+func (s *subscription) stop(ctx context.Context) (discarded int) {
+	b := s.core
+	b.mu.Lock()
+	b.index.Remove(s.pattern, s)
+	b.mu.Unlock()
+
+	s.stopping.Store(true)
+	s.mu.Lock()
+	s.await(ctx.Done())
+	s.ended = true
+	discarded = s.backlog.len()
+	s.backlog.clear()
+	s.await(nil) // what is between backlog and handler gets there
+	dropped := s.dropped
+	s.dropped = 0
+	s.mu.Unlock()
+
+	b.handled(discarded)
+	if dropped > 0 {
+		s.tellDropped(dropped)
+	}
+	return discarded
+}
+
+// await waits until the subscription is quiet, or canceled is closed. The
+// caller holds mu, which it gives up meanwhile.
+func (s *subscription) await(canceled <-chan struct{}) {
+	if s.isQuiet() {
+		return
+	}
+	quiet := make(chan struct{})
+	s.quiet = quiet
+	s.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-canceled:
+	}
+	s.mu.Lock()
+	s.quiet = nil
+}

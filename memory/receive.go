@@ -1,0 +1,103 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/queue"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// Receive implements [broker.Receiver]. Options: [broker.Wait], up to 20 s,
+// which is the default; [broker.Lease], up to 12 hours. A delivery's Subject
+// is the queue as it was named in the call, its Source the queue's name, and
+// Delivery.As reaches a [Native].
+func (b *SQS) Receive(ctx context.Context, subject string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	q, err := b.begin(ctx, OpReceive, subject)
+	if err != nil {
+		return nil, err
+	}
+	if err := sqsrules.CheckMax(limit); err != nil {
+		return nil, err
+	}
+	wait, lease, err := q.receiveOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.failure(OpReceive); err != nil {
+		return nil, err
+	}
+	ms, err := b.engine.Receive(ctx, q.name, min(limit, sqsrules.MaxBatch), wait, lease)
+	if err != nil {
+		return nil, engineFailed(OpReceive, subject, err)
+	}
+	if len(ms) == 0 {
+		return nil, nil
+	}
+	ds := make([]*broker.Delivery, len(ms))
+	for i := range ms {
+		ds[i] = b.deliver(q, subject, &ms[i], lease)
+	}
+	return ds, nil
+}
+
+// receiveOptions reads the options of a Receive.
+func (q *settings) receiveOptions(opts []broker.ReceiveOption) (wait, lease time.Duration, err error) {
+	wait, lease = sqsrules.MaxWait, q.options.Visibility
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Wait:
+			wait = time.Duration(o)
+			err = sqsrules.CheckWait(wait)
+		case broker.Lease:
+			lease = time.Duration(o)
+			err = sqsrules.CheckLease(lease)
+		default:
+			err = &broker.UnsupportedError{
+				Backend: sqsrules.Backend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
+			}
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return sqsrules.WholeSeconds(wait), sqsrules.WholeSeconds(lease), sqsrules.CheckShortPoll(wait, q.options.Wait)
+}
+
+// delivery is a Delivery together with its Handle.
+type delivery struct {
+	broker.Delivery
+	handle handle
+}
+
+func (b *SQS) deliver(q *settings, subject string, m *queue.Message, lease time.Duration) *broker.Delivery {
+	d := &delivery{Delivery: q.delivery(subject, m)}
+	h := &d.handle
+	h.owner, h.queue = b, q.name
+	h.receipt = m.Receipt
+	h.received = m.LeaseEnd.Add(-lease)
+	h.native = Native{FirstReceive: m.FirstReceive, DeadLetterSource: m.Source}
+	h.Renew(m.LeaseEnd)
+	d.Handle = h
+	return &d.Delivery
+}
+
+// delivery is m without a Handle.
+func (q *settings) delivery(subject string, m *queue.Message) broker.Delivery {
+	d := broker.Delivery{
+		Message:  broker.Message{Subject: subject, Body: m.Body, Tenant: m.Group},
+		ID:       m.ID,
+		Source:   q.name,
+		Attempt:  m.Receives,
+		Time:     m.Sent,
+		LeaseEnd: m.LeaseEnd,
+	}
+	d.Header, _ = m.Attrs.(broker.Header)
+	if q.rules.FIFO {
+		d.Key, d.Tenant, d.DedupID = m.Group, "", m.DedupID
+		d.Sequence = broker.NewSequence(m.Seq)
+	}
+	return d
+}

@@ -1,0 +1,137 @@
+package memory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/queue"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// Publish implements [broker.Publisher]. The outcome is
+// [broker.OutcomeStored], or [broker.OutcomeAccepted] on a FIFO queue, since
+// SQS does not tell a duplicate.
+func (b *SQS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	q, err := b.checkMessage(ctx, &m)
+	if err != nil {
+		return broker.Receipt{}, err
+	}
+	return b.send(q, &m)
+}
+
+// PublishBatch implements [broker.Publisher]. If a message is refused, nothing
+// is sent: the error is then no [*broker.BatchError], and names the messages
+// by their index.
+func (b *SQS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
+	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
+	checked, err := b.checkBatch(ctx, ms, errs)
+	if err != nil {
+		return receipts, err
+	}
+	broken := map[lane]bool{} // those of which a message failed
+	for i, c := range checked {
+		lane := lane{c.message.Subject, c.message.Key}
+		switch {
+		case errs[i] != nil:
+		case broken[lane]:
+			errs[i] = failed(OpPublish, lane.subject, broker.ErrSkipped, nil)
+		case ctx.Err() != nil:
+			errs[i] = failed(OpPublish, lane.subject, nil, ctx.Err())
+		default:
+			receipts[i], errs[i] = b.send(c.queue, &c.message)
+		}
+		if errs[i] != nil && lane.key != "" {
+			broken[lane] = true
+		}
+	}
+	return receipts, broker.NewBatchError(errs)
+}
+
+// lane is where order must hold.
+type lane struct{ subject, key string }
+
+// checked is a message that was checked, and its queue.
+type checked struct {
+	message broker.Message
+	queue   *settings
+}
+
+// checkBatch checks all messages. What has no queue goes to errs, what is bad
+// input is returned.
+func (b *SQS) checkBatch(ctx context.Context, ms []broker.Message, errs []error) ([]checked, error) {
+	if len(ms) == 0 {
+		return nil, nil
+	}
+	if err := b.open(ctx, OpPublish, ms[0].Subject); err != nil {
+		return nil, err
+	}
+	all := make([]checked, len(ms))
+	var bad []error
+	for i, m := range ms {
+		q, err := b.checkMessage(ctx, &m)
+		all[i] = checked{m, q}
+		if errors.Is(err, broker.ErrNotFound) {
+			errs[i] = err
+		} else if err != nil {
+			bad = append(bad, fmt.Errorf("message %d: %w", i, err))
+		}
+	}
+	return all, errors.Join(bad...)
+}
+
+// checkMessage finds m's queue and drops from m what is to be ignored.
+func (b *SQS) checkMessage(ctx context.Context, m *broker.Message) (*settings, error) {
+	q, err := b.begin(ctx, OpPublish, m.Subject)
+	if err != nil {
+		return nil, err
+	}
+	m.Clear(b.ignore)
+	return q, sqsrules.Check(m, q.rules)
+}
+
+// send stores a message that was checked.
+func (b *SQS) send(q *settings, m *broker.Message) (broker.Receipt, error) {
+	if err := b.failure(OpPublish); err != nil {
+		return broker.Receipt{}, err
+	}
+	b.activity.begun.Add(1)
+	sent, err := b.engine.Send(q.name, b.sendOf(q, m))
+	if err != nil {
+		return broker.Receipt{}, engineFailed(OpPublish, m.Subject, err)
+	}
+	r := broker.Receipt{Outcome: broker.OutcomeStored, ID: sent.ID}
+	if q.rules.FIFO {
+		r.Outcome = broker.OutcomeAccepted
+		r.Sequence = broker.NewSequence(sent.Seq)
+	}
+	return r, nil
+}
+
+// sendOf is what the engine keeps of a message. Its Attrs are the Header.
+func (b *SQS) sendOf(q *settings, m *broker.Message) queue.Send {
+	s := queue.Send{
+		ID:    strconv.FormatUint(b.lastID.Add(1), 10),
+		Body:  copyOf(m.Body),
+		Group: m.Tenant,
+	}
+	if len(m.Header) > 0 {
+		s.Attrs = maps.Clone(m.Header)
+	}
+	if m.Delay > 0 {
+		s.Delay, s.HasDelay = sqsrules.WholeSeconds(m.Delay), true
+	}
+	if q.rules.FIFO {
+		s.Group, s.DedupID = m.Key, m.DedupID
+		if s.DedupID == "" {
+			sum := sha256.Sum256(m.Body)
+			s.DedupID = hex.EncodeToString(sum[:])
+		}
+	}
+	return s
+}

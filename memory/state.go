@@ -1,0 +1,98 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/queue"
+)
+
+// QueueState is what a queue holds, in the order in which it was sent. The
+// deliveries are copies without a Handle; looking does not count as receiving.
+type QueueState struct {
+	Ready    []broker.Delivery // on a FIFO queue with those that wait for their group
+	InFlight []broker.Delivery // leased, or released with a delay
+	Delayed  []broker.Delivery
+	// DeadLetters are messages of this queue in its dead-letter queue, in
+	// whatever state they are there.
+	DeadLetters []broker.Delivery
+}
+
+// Inspect looks into a queue.
+func (b *SQS) Inspect(subject string) (QueueState, error) {
+	q, err := b.begin(context.Background(), "inspect", subject)
+	if err != nil {
+		return QueueState{}, err
+	}
+	state := QueueState{
+		Ready:    b.peek(q, queue.Ready),
+		InFlight: b.peek(q, queue.InFlight),
+		Delayed:  b.peek(q, queue.Delayed),
+	}
+	target := b.settingsOf(q.options.DeadLetter)
+	for _, s := range []queue.State{queue.Ready, queue.InFlight, queue.Delayed} {
+		for _, m := range b.look(target, s) {
+			if m.Source == q.name {
+				state.DeadLetters = append(state.DeadLetters, target.delivery(target.name, &m))
+			}
+		}
+	}
+	return state, nil
+}
+
+func (b *SQS) peek(q *settings, s queue.State) []broker.Delivery {
+	var ds []broker.Delivery
+	for _, m := range b.look(q, s) {
+		ds = append(ds, q.delivery(q.name, &m))
+	}
+	return ds
+}
+
+// look finds nothing in a queue that was deleted meanwhile.
+func (b *SQS) look(q *settings, s queue.State) []queue.Message {
+	ms, _ := b.engine.Peek(q.name, s, math.MaxInt)
+	return ms
+}
+
+// WaitIdle waits until every message is settled: until the queues are empty,
+// apart from those that are dead-letter queues. A message that a handler is
+// working on is not settled. It does not poll, and works inside a
+// testing/synctest bubble as well as outside. A queue that nobody reads makes
+// it wait until ctx ends; the error names such queues.
+//
+// The counters of a subscription may still lag behind by a moment.
+func (b *SQS) WaitIdle(ctx context.Context) error {
+	if err := b.activity.wait(ctx, b.idle); err != nil {
+		return b.notIdle(err)
+	}
+	return nil
+}
+
+func (b *SQS) notIdle(cause error) error {
+	return fmt.Errorf("memory: queues not idle%s: %w", b.busyQueues(), cause)
+}
+
+func (b *SQS) idle() bool { return b.busyQueues() == "" }
+
+// busyQueues lists queues that hold messages.
+func (b *SQS) busyQueues() string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	resting := map[string]bool{}
+	for _, q := range b.queues {
+		resting[q.options.DeadLetter] = true
+	}
+	busy := ""
+	for name := range b.queues {
+		if resting[name] {
+			continue
+		}
+		s, _ := b.engine.Stats(name) // none once the broker is closed
+		if s.Ready+s.InFlight+s.Delayed > 0 {
+			busy += fmt.Sprintf(", queue %s: %d ready, %d in flight, %d delayed", name, s.Ready, s.InFlight, s.Delayed)
+		}
+	}
+	return busy
+}
