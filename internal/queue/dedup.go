@@ -13,7 +13,10 @@ const (
 	DedupPerGroup
 )
 
-type dedupKey struct{ group, id string }
+type dedupKey struct {
+	perGroup  bool
+	group, id string // no group unless perGroup
+}
 
 type remembered struct {
 	key  dedupKey
@@ -37,9 +40,19 @@ func (c *Config) dedupKey(s *Send) (key dedupKey, ok bool) {
 	}
 	key.id = s.DedupID
 	if c.DedupScope == DedupPerGroup {
-		key.group = s.Group
+		key.perGroup, key.group = true, s.Group
 	}
 	return key, true
+}
+
+// known finds what was sent under key. An id keeps the scope under which it was
+// sent: one that counted for the queue goes on counting for all its groups.
+func (d *dedup) known(key dedupKey) (first Sent, ok bool) {
+	first, ok = d.byKey[key]
+	if !ok && key.perGroup {
+		first, ok = d.byKey[dedupKey{id: key.id}]
+	}
+	return first, ok
 }
 
 func (d *dedup) remember(key dedupKey, sent Sent) {

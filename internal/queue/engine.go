@@ -38,8 +38,9 @@ type Config struct {
 	MaxLease time.Duration
 
 	// DedupWindow is how long a DedupID is remembered, counted from the send
-	// that was accepted; 0: no dedup. SQS: five minutes. A change of scope holds
-	// for ids sent from then on.
+	// that was accepted; 0: no dedup. SQS: five minutes. An id keeps the
+	// scope under which it was sent: one of DedupPerQueue goes on counting for
+	// all groups after a change.
 	DedupWindow time.Duration
 	DedupScope  DedupScope
 

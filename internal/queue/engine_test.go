@@ -250,10 +250,20 @@ func TestUpdate(t *testing.T) {
 		}
 		mustSend(t, e, "q", queue.Send{ID: "1", Group: "a", DedupID: "x"})
 		update(func(c *queue.Config) { c.DedupScope = queue.DedupPerGroup })
-		for _, want := range []bool{false, true} {
-			if got := mustSend(t, e, "q", queue.Send{ID: "2", Group: "b", DedupID: "x"}); got.Duplicate != want {
-				t.Errorf("scope group: duplicate %v, want %v", got.Duplicate, want)
+		for _, s := range []struct {
+			group, id string
+			duplicate bool
+		}{
+			{"b", "x", true}, // sent when the scope was the queue
+			{"b", "y", false}, {"b", "y", true}, {"c", "y", false},
+		} {
+			if got := mustSend(t, e, "q", queue.Send{ID: "2", Group: s.group, DedupID: s.id}); got.Duplicate != s.duplicate {
+				t.Errorf("scope group: %v, got duplicate %v", s, got.Duplicate)
 			}
+		}
+		update(func(c *queue.Config) { c.DedupScope = queue.DedupPerQueue })
+		if mustSend(t, e, "q", queue.Send{ID: "2", Group: "d", DedupID: "y"}).Duplicate {
+			t.Error("scope queue again: an id sent with scope group is a duplicate in another one")
 		}
 		time.Sleep(time.Minute)
 		update(func(c *queue.Config) { c.DedupWindow = time.Minute })

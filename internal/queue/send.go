@@ -16,7 +16,7 @@ func (e *Engine) Send(name string, s Send) (Sent, error) {
 	}
 	key, remember := q.config.dedupKey(&s)
 	if remember {
-		if first, ok := q.dedup.byKey[key]; ok {
+		if first, ok := q.dedup.known(key); ok {
 			first.Duplicate, first.Time = true, now
 			return first, nil
 		}
