@@ -98,7 +98,7 @@ var setters = map[string]func(s *settings, value string) error{
 
 func init() { //nolint:gochecknoinits // the table above cannot range over another
 	for _, n := range numbers {
-		setters[n.name] = func(s *settings, v string) error { return n.set(s, v) }
+		setters[n.name] = n.set
 	}
 }
 
@@ -194,7 +194,8 @@ func (s settings) with(attributes map[string]string) (settings, error) {
 			return s, err
 		}
 	}
-	return s, s.agree(attributes)
+	err := s.agree(attributes)
+	return s, err
 }
 
 // allows says whether the queue's kind has an attribute of that name.

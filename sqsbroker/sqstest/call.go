@@ -21,6 +21,8 @@ type action func(h *Handler, c *call, body []byte) (any, error)
 
 // actions are all that is implemented, by the name in X-Amz-Target.
 var actions = map[string]action{
+	"AddPermission":                answer((*Handler).addPermission),
+	"CancelMessageMoveTask":        answer((*Handler).cancelMessageMoveTask),
 	"ChangeMessageVisibility":      answer((*Handler).changeVisibility),
 	"ChangeMessageVisibilityBatch": answer((*Handler).changeVisibilityBatch),
 	"CreateQueue":                  answer((*Handler).createQueue),
@@ -29,12 +31,19 @@ var actions = map[string]action{
 	"DeleteQueue":                  answer((*Handler).deleteQueue),
 	"GetQueueAttributes":           answer((*Handler).getQueueAttributes),
 	"GetQueueUrl":                  answer((*Handler).getQueueURL),
+	"ListDeadLetterSourceQueues":   answer((*Handler).listDeadLetterSourceQueues),
+	"ListMessageMoveTasks":         answer((*Handler).listMessageMoveTasks),
+	"ListQueueTags":                answer((*Handler).listQueueTags),
 	"ListQueues":                   answer((*Handler).listQueues),
 	"PurgeQueue":                   answer((*Handler).purgeQueue),
 	"ReceiveMessage":               answer((*Handler).receiveMessage),
+	"RemovePermission":             answer((*Handler).removePermission),
 	"SendMessage":                  answer((*Handler).sendMessage),
 	"SendMessageBatch":             answer((*Handler).sendMessageBatch),
 	"SetQueueAttributes":           answer((*Handler).setQueueAttributes),
+	"StartMessageMoveTask":         answer((*Handler).startMessageMoveTask),
+	"TagQueue":                     answer((*Handler).tagQueue),
+	"UntagQueue":                   answer((*Handler).untagQueue),
 }
 
 // answer makes an action of a method that knows its shapes.

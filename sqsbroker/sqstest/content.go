@@ -165,8 +165,8 @@ func (a *attributeValue) check(name, kind string) error {
 		return invalidParameter("Message (%s) attribute '%s' has values of more than one type.", kind, name)
 	case base == "Binary":
 		return nil
-	case !legalText(*a.StringValue):
-		return invalidContents()
+	case !legalText(*a.StringValue): // another code than for the body [seen on the real service]
+		return invalidParameter("%s", invalidContents().Message)
 	case base == "Number":
 		return a.checkNumber(name, kind)
 	}

@@ -75,8 +75,7 @@ func serialization(format string, args ...any) *Error {
 
 // wireError is err as an answer; what is not ours is a fault of this server.
 func wireError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{

@@ -29,6 +29,7 @@ type Handler struct {
 	byEngine map[string]*sqsQueue // by the engine's name for it
 	deleted  map[address]time.Time
 	lastID   uint64
+	timers   sync.WaitGroup // of move tasks
 
 	callsMu sync.Mutex
 	calls   map[string]int
@@ -54,7 +55,16 @@ func NewHandler(opts *Options) *Handler {
 
 // Close ends waiting receives with a 503 and forgets all queues. It may be
 // called again.
-func (h *Handler) Close() { h.engine.Close() }
+func (h *Handler) Close() {
+	h.mu.Lock()
+	for _, q := range h.queues {
+		q.endTasks()
+	}
+	clear(h.queues)
+	h.mu.Unlock()
+	h.timers.Wait()
+	h.engine.Close()
+}
 
 // Calls counts the requests by action, failed ones too: what AWS would charge
 // for, but for the rule that each 64 KiB of payload are a request. A request
@@ -118,24 +128,24 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	return act(h, c, body)
 }
 
-// readBody reads a request's body within patience. The deadline must not last
-// longer: it would end a long poll.
+// readBody reads a request's body within patience. The deadline must not outlast
+// a body that was read, since it would end a long poll; of one that was not it
+// must, or the server would wait for the rest.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(patience)) // not every writer has deadlines
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	_ = rc.SetReadDeadline(time.Time{})
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
+	if err == nil {
+		_ = rc.SetReadDeadline(time.Time{})
+		return body, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, &Error{
 			Name: "RequestEntityTooLargeException", Code: "RequestEntityTooLarge",
 			Status: http.StatusRequestEntityTooLarge, Message: "The request is too large.",
 		}
-	case err != nil:
-		return nil, serialization("The request ended early: %v", err)
 	}
-	return body, nil
+	return nil, serialization("The request ended early: %v", err)
 }
 
 // credential finds the access key in a signature of version 4.

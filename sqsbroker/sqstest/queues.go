@@ -25,6 +25,8 @@ type sqsQueue struct {
 
 	settings          settings
 	tags              map[string]string
+	attempts          attempts
+	tasks             []*moveTask
 	created, modified time.Time
 	purged            time.Time
 }
@@ -129,8 +131,8 @@ func (q *sqsQueue) engineName() string {
 	return q.engine
 }
 
-func (h *Handler) deleteQueue(_ *call, in *queueURL) (*nothing, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) deleteQueue(c *call, in *queueURL) (*nothing, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +141,7 @@ func (h *Handler) deleteQueue(_ *call, in *queueURL) (*nothing, error) {
 	if h.queues[q.addr] != q {
 		return nil, noQueue()
 	}
+	q.endTasks()
 	delete(h.queues, q.addr)
 	delete(h.byEngine, q.engine)
 	h.deleted[q.addr] = h.clock.Now()
@@ -148,8 +151,8 @@ func (h *Handler) deleteQueue(_ *call, in *queueURL) (*nothing, error) {
 	return &nothing{}, nil
 }
 
-func (h *Handler) purgeQueue(_ *call, in *queueURL) (*nothing, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) purgeQueue(c *call, in *queueURL) (*nothing, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -237,8 +240,8 @@ func page(names []string, limit *int, token string) (part []string, next string,
 	return names[:n], next, nil
 }
 
-func (h *Handler) setQueueAttributes(_ *call, in *setAttributesIn) (*nothing, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) setQueueAttributes(c *call, in *setAttributesIn) (*nothing, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -284,8 +287,8 @@ func (h *Handler) change(q *sqsQueue, s settings, set map[string]string) error {
 	return nil
 }
 
-func (h *Handler) getQueueAttributes(_ *call, in *getAttributesIn) (*getAttributesOut, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) getQueueAttributes(c *call, in *getAttributesIn) (*getAttributesOut, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -326,15 +329,19 @@ func (h *Handler) attributesOf(q *sqsQueue) (map[string]string, error) {
 	return m, nil
 }
 
-// find is the queue with that URL. The host does not matter: it is another one
-// behind a port mapping.
-func (h *Handler) find(url string) (*sqsQueue, error) {
+// find is the queue with that URL, of which only the path matters: the host is
+// another one behind a port mapping. The bare name of one of the caller's queues
+// does as well [seen on the real service, and not documented].
+func (h *Handler) find(c *call, url string) (*sqsQueue, error) {
 	if url == "" {
 		return nil, missingParameter("QueueUrl")
 	}
-	a, ok := parseURL(url)
-	if !ok {
-		return nil, senderFault("InvalidAddress", "InvalidAddress", "The address %s is not valid for this endpoint.", url)
+	a := address{c.account, url}
+	if strings.Contains(url, "/") {
+		var ok bool
+		if a, ok = parseURL(url); !ok {
+			return nil, senderFault("InvalidAddress", "InvalidAddress", "The address %s is not valid for this endpoint.", url)
+		}
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()

@@ -17,7 +17,7 @@ const (
 )
 
 func (h *Handler) receiveMessage(c *call, in *receiveIn) (*receiveOut, error) {
-	q, err := h.find(in.QueueURL)
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (h *Handler) receiveMessage(c *call, in *receiveIn) (*receiveOut, error) {
 	if in.MaxNumberOfMessages != nil {
 		limit = *in.MaxNumberOfMessages
 	}
-	got, err := h.engine.Receive(c.ctx, q.engine, limit, wait, lease)
+	got, err := h.receive(c, q, deref(in.ReceiveRequestAttemptID), limit, wait, lease)
 	if err != nil {
 		return nil, receiveError(err)
 	}
@@ -136,6 +136,9 @@ func (h *Handler) systemOf(q *sqsQueue, m *queue.Message, kept *content) map[str
 	}
 	if strings.HasSuffix(q.addr.name, fifoSuffix) {
 		all["MessageDeduplicationId"] = m.DedupID
+		if m.Source != "" { // [DG sqs-configure-dead-letter-queue-redrive]
+			all["MessageDeduplicationId"] = m.ID
+		}
 		all["SequenceNumber"] = sequenceNumber(m.Seq)
 	}
 	if a, ok := kept.system[traceHeader]; ok {
@@ -190,7 +193,7 @@ func filter(all map[string]attributeValue, wanted []string) map[string]attribute
 }
 
 func matches(wanted, name string) bool {
-	if wanted == "All" || wanted == name {
+	if wanted == "All" || wanted == "*" || wanted == name {
 		return true
 	}
 	begin, isPrefix := strings.CutSuffix(wanted, ".*")

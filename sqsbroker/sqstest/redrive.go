@@ -113,3 +113,34 @@ func (h *Handler) target(source address, s *settings) (*sqsQueue, error) {
 	}
 	return d, nil
 }
+
+// sourcesOf are the addresses of the queues whose dead-letter queue d is. The
+// caller holds h.mu.
+func (h *Handler) sourcesOf(d *sqsQueue) []address {
+	arn := h.arn(d.addr)
+	var found []address
+	for a, q := range h.queues {
+		if r := q.settings.redrive; r != nil && r.DeadLetterTargetARN == arn {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+func (h *Handler) listDeadLetterSourceQueues(c *call, in *listSourcesIn) (*listSourcesOut, error) {
+	d, err := h.find(c, in.QueueURL)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var urls []string
+	for _, a := range h.sourcesOf(d) {
+		urls = append(urls, h.urlOf(c, a))
+	}
+	urls, token, err := page(urls, in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	return &listSourcesOut{QueueURLs: append([]string{}, urls...), NextToken: token}, nil
+}

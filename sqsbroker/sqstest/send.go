@@ -8,7 +8,7 @@ import (
 )
 
 func (h *Handler) sendMessage(c *call, in *sendIn) (*sendOut, error) {
-	q, err := h.find(in.QueueURL)
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (h *Handler) sendMessage(c *call, in *sendIn) (*sendOut, error) {
 }
 
 func (h *Handler) sendMessageBatch(c *call, in *sendBatchIn) (*batchOut[sendBatchOK], error) {
-	q, err := h.find(in.QueueURL)
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,7 @@ func TestSendReceiveDeleteWithTheRealClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = c.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("none")})
-		var absent *types.QueueDoesNotExist
-		if !errors.As(err, &absent) {
+		if _, ok := errors.AsType[*types.QueueDoesNotExist](err); !ok {
 			t.Errorf("GetQueueUrl of no queue: got %v, want QueueDoesNotExist", err)
 		}
 	})

@@ -7,16 +7,16 @@ import (
 	"github.com/candidmq/candidmq/internal/queue"
 )
 
-func (h *Handler) deleteMessage(_ *call, in *deleteIn) (*nothing, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) deleteMessage(c *call, in *deleteIn) (*nothing, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
 	return &nothing{}, h.remove(q, in.ReceiptHandle)
 }
 
-func (h *Handler) deleteMessageBatch(_ *call, in *deleteBatchIn) (*batchOut[entryID], error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) deleteMessageBatch(c *call, in *deleteBatchIn) (*batchOut[entryID], error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +56,16 @@ func expired(handle string) *Error {
 	return invalidValue(handle, "ReceiptHandle", "The receipt handle has expired.")
 }
 
-func (h *Handler) changeVisibility(_ *call, in *visibilityIn) (*nothing, error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) changeVisibility(c *call, in *visibilityIn) (*nothing, error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}
 	return &nothing{}, h.extend(q, in.ReceiptHandle, in.VisibilityTimeout)
 }
 
-func (h *Handler) changeVisibilityBatch(_ *call, in *visibilityBatchIn) (*batchOut[entryID], error) {
-	q, err := h.find(in.QueueURL)
+func (h *Handler) changeVisibilityBatch(c *call, in *visibilityBatchIn) (*batchOut[entryID], error) {
+	q, err := h.find(c, in.QueueURL)
 	if err != nil {
 		return nil, err
 	}

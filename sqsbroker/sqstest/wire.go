@@ -168,3 +168,73 @@ type visibilityBatchIn struct {
 
 // nothing is an empty answer.
 type nothing struct{}
+
+type tagIn struct {
+	queueURL
+	Tags map[string]string
+}
+
+type untagIn struct {
+	queueURL
+	TagKeys []string
+}
+
+type tagsOut struct {
+	Tags map[string]string `json:",omitempty"`
+}
+
+type addPermissionIn struct {
+	queueURL
+	Label         string
+	AWSAccountIDs []string `json:"AWSAccountIds"`
+	Actions       []string
+}
+
+type removePermissionIn struct {
+	queueURL
+	Label string
+}
+
+type listSourcesIn struct {
+	queueURL
+	MaxResults *int
+	NextToken  string
+}
+
+type listSourcesOut struct {
+	QueueURLs []string `json:"queueUrls"` // a small q, unlike ListQueues
+	NextToken string   `json:",omitempty"`
+}
+
+type startMoveIn struct {
+	SourceARN                    string `json:"SourceArn"`
+	DestinationARN               string `json:"DestinationArn"`
+	MaxNumberOfMessagesPerSecond *int
+}
+
+type startMoveOut struct{ TaskHandle string }
+
+type cancelMoveIn struct{ TaskHandle string }
+
+type cancelMoveOut struct{ ApproximateNumberOfMessagesMoved int }
+
+type listMovesIn struct {
+	SourceARN  string `json:"SourceArn"`
+	MaxResults *int
+}
+
+type listMovesOut struct {
+	Results []moveResult `json:",omitempty"`
+}
+
+type moveResult struct {
+	ApproximateNumberOfMessagesMoved  int
+	ApproximateNumberOfMessagesToMove int
+	DestinationARN                    string `json:"DestinationArn,omitempty"`
+	FailureReason                     string `json:",omitempty"`
+	MaxNumberOfMessagesPerSecond      int    `json:",omitempty"`
+	SourceARN                         string `json:"SourceArn"`
+	StartedTimestamp                  int64  // milliseconds
+	Status                            string
+	TaskHandle                        string `json:",omitempty"`
+}
