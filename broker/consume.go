@@ -71,7 +71,11 @@ type consumer struct {
 	tokens  tokens
 	circuit circuit
 	deletes deletes
-	heart   heart
+
+	settleCtx   context.Context // shared by settling calls that begin before settleUntil
+	settleUntil time.Time
+
+	heart heart
 }
 
 func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts []SubscribeOption) (*consumer, error) {
@@ -130,7 +134,7 @@ func (c *consumer) stopIntake() {
 		c.lanes[key] = nil
 	}
 	c.mu.Unlock()
-	c.releaseUnstarted(c.base, waiting)
+	c.releaseUnstarted(waiting)
 }
 
 // cancelHandlers is the drain's last stage. Leases are not renewed any more,

@@ -156,9 +156,10 @@ func (c *consumer) pause(d time.Duration) {
 // that need not wait. Once a drain has begun it gives them back.
 func (c *consumer) take(ds []*Delivery, n int) {
 	now := time.Now()
-	runs := make([]*run, len(ds))
-	for i, d := range ds {
-		runs[i] = newRun(c, d, now)
+	var few [10]*run // on the stack, for the frequent case
+	runs := few[:0]
+	for _, d := range ds {
+		runs = append(runs, newRun(c, d, now))
 	}
 	c.mu.Lock()
 	begun := c.begun
@@ -177,7 +178,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 	}
 	c.mu.Unlock()
 	if begun {
-		c.releaseUnstarted(c.base, runs)
+		c.releaseUnstarted(runs)
 	}
 }
 

@@ -1,7 +1,5 @@
 package broker
 
-import "context"
-
 // startInLane starts a delivery, or lets it wait behind the earlier one of its
 // key. The caller holds mu.
 func (c *consumer) startInLane(r *run) {
@@ -82,7 +80,7 @@ func (c *consumer) startReady() {
 
 // clearLane gives back what waits behind a delivery that failed, last first,
 // and returns once that is done.
-func (c *consumer) clearLane(ctx context.Context, key string) {
+func (c *consumer) clearLane(key string) {
 	if key == "" {
 		return
 	}
@@ -92,5 +90,5 @@ func (c *consumer) clearLane(ctx context.Context, key string) {
 		c.lanes[key] = nil
 	}
 	c.mu.Unlock()
-	c.releaseUnstarted(ctx, waiting)
+	c.releaseUnstarted(waiting)
 }

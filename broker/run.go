@@ -19,6 +19,8 @@ type run struct {
 	beating  chan struct{} // closed when the Extend call in flight has returned; nil: none
 	lost     bool          // the lease is lost
 	settling bool          // no heartbeat any more
+
+	deletion deletion
 }
 
 func newRun(c *consumer, d *Delivery, now time.Time) *run {
@@ -53,9 +55,9 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	case err == nil:
 		r.delete()
 	case lost:
-		c.clearLane(r, d.Key) // somebody else has the message: nothing to settle
+		c.clearLane(d.Key) // somebody else has the message: nothing to settle
 	default:
-		c.clearLane(r, d.Key)
+		c.clearLane(d.Key)
 		r.settleFailed(err, interrupted)
 	}
 	r.cancel(context.Canceled)
@@ -79,7 +81,7 @@ func (r *run) delete() {
 	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "delete", Err: err})
 	if err != nil {
 		c.tell(r, d, err)
-		c.clearLane(r, d.Key)
+		c.clearLane(d.Key)
 	}
 }
 
@@ -128,7 +130,7 @@ func (r *run) reject(reason *rejectError) bool {
 func (r *run) exhausted() {
 	c := r.consumer
 	lost := c.stopBeat(r)
-	c.clearLane(r, r.delivery.Key)
+	c.clearLane(r.delivery.Key)
 	if !lost {
 		r.settleFailed(Reject(errAttempts), false)
 	}
@@ -140,7 +142,7 @@ func (r *run) exhausted() {
 // of those behind it.
 func (r *run) skip() {
 	c := r.consumer
-	c.clearLane(r, r.delivery.Key)
+	c.clearLane(r.delivery.Key)
 	c.tell(r, r.delivery, context.Cause(r))
 	c.finished(r)
 }

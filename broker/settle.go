@@ -10,29 +10,66 @@ import (
 
 // Bounds of settling, which does not end with the handler's context.
 const (
-	settleTimeout  = 5 * time.Second  // of one call
+	settleTimeout  = 5 * time.Second  // at least, and at most twice that, of one call
 	settleLimit    = 30 * time.Second // of all tries, where the lease does not end before
 	settlePauseMin = 50 * time.Millisecond
 	settlePauseMax = 2 * time.Second
 )
 
+// settleContext is what settling calls of this moment share: one context for
+// many calls, since making one costs more than the rest of a settlement.
+func (c *consumer) settleContext() context.Context {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settleCtx == nil || now.After(c.settleUntil) {
+		ctx, cancel := context.WithDeadline(c.base, now.Add(2*settleTimeout))
+		context.AfterFunc(ctx, cancel) // at its deadline: calls may need it until then
+		c.settleCtx = ctx
+		c.settleUntil = now.Add(settleTimeout)
+	}
+	return c.settleCtx
+}
+
+// tries bounds the tries of one settlement.
+type tries struct {
+	limit time.Time
+	made  int
+}
+
+// triesFor is for a delivery whose lease ends when it does.
+func triesFor(d *Delivery) tries {
+	limit := time.Now().Add(settleLimit)
+	if end := leaseEnd(d); !end.IsZero() && end.Before(limit) {
+		limit = end
+	}
+	return tries{limit: limit}
+}
+
+// another waits before the next try after err, and reports false if there is
+// none: it worked, it cannot work, or the lease would be over.
+func (t *tries) another(err error) bool {
+	if err == nil || !mayPass(err) {
+		return false
+	}
+	t.made++
+	pause := Backoff{Min: settlePauseMin, Max: settlePauseMax}.Delay(t.made, rand.Float64())
+	if !time.Now().Add(pause).Before(t.limit) {
+		return false
+	}
+	time.Sleep(pause)
+	return true
+}
+
 // settle makes a settling call for one delivery and, while the lease lasts,
 // makes it again if it fails in a way that may pass.
 func (c *consumer) settle(r *run, op func(ctx context.Context) error) error {
-	limit := time.Now().Add(settleLimit)
-	if end := leaseEnd(r.delivery); !end.IsZero() && end.Before(limit) {
-		limit = end
-	}
-	base := context.WithoutCancel(r)
-	for try := 1; ; try++ {
-		ctx, cancel := context.WithTimeout(base, settleTimeout)
-		err := op(ctx)
-		cancel()
-		pause := Backoff{Min: settlePauseMin, Max: settlePauseMax}.Delay(try, rand.Float64())
-		if err == nil || !mayPass(err) || !time.Now().Add(pause).Before(limit) {
+	t := triesFor(r.delivery)
+	for {
+		err := op(c.settleContext())
+		if !t.another(err) {
 			return err
 		}
-		time.Sleep(pause)
 	}
 }
 
@@ -48,23 +85,23 @@ func mayPass(err error) bool {
 
 // deletes gathers deletes while one call is under way.
 type deletes struct {
-	waiting []*deletion
-	calls   int // under way
+	waiting []*run
+	spare   []*run // an empty slice to gather in next
+	calls   int    // under way
 }
 
 // gathered takes what waits.
-func (d *deletes) gathered() []*deletion {
+func (d *deletes) gathered() []*run {
 	batch := d.waiting
-	d.waiting = nil
+	d.waiting, d.spare = d.spare, nil
 	return batch
 }
 
 // deletion is one delete that waits: for its result, or for its turn to make
 // the call for all that have gathered.
 type deletion struct {
-	run   *run
-	done  chan struct{} // closed when err is set, or batch
-	batch []*deletion   // what to make the call for, this one included
+	done  chan struct{} // closed when err is set, or batch; nil: it need not wait
+	batch []*run        // what to make the call for, this one included
 	err   error
 }
 
@@ -72,9 +109,9 @@ type deletion struct {
 // call is under way the next ones gather, and go together when it returns or
 // when they fill a batch.
 func (c *consumer) deleteInBatch(r *run) error {
-	own := &deletion{run: r}
+	own := &r.deletion
 	c.mu.Lock()
-	c.deletes.waiting = append(c.deletes.waiting, own)
+	c.deletes.waiting = append(c.deletes.waiting, r)
 	if c.deletes.calls > 0 && (c.batch == 0 || len(c.deletes.waiting) < c.batch) {
 		own.done = make(chan struct{})
 		c.mu.Unlock()
@@ -92,9 +129,12 @@ func (c *consumer) deleteInBatch(r *run) error {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if next := c.deletes.gathered(); next != nil {
-		next[0].batch = next // the next call is its to make
-		close(next[0].done)
+	clear(own.batch)
+	c.deletes.spare = own.batch[:0]
+	if len(c.deletes.waiting) > 0 {
+		next := c.deletes.gathered()
+		next[0].deletion.batch = next // the next call is its to make
+		close(next[0].deletion.done)
 	} else {
 		c.deletes.calls--
 	}
@@ -102,46 +142,49 @@ func (c *consumer) deleteInBatch(r *run) error {
 }
 
 // deleteAll makes the call for a batch, and again for those that failed in a
-// way that may pass, and hands out the results.
-func (c *consumer) deleteAll(batch []*deletion) {
-	pending := batch
-	ds := make([]*Delivery, 0, len(batch))
-	// The lease that ends last bounds the tries; those whose lease ends before
-	// get the backend's word on that.
-	last := batch[0].run
-	for _, d := range batch {
-		if leaseEnd(d.run.delivery).After(leaseEnd(last.delivery)) {
-			last = d.run
+// way that may pass, and hands out the results. The lease that ends last bounds
+// the tries; those whose lease ends before get the backend's word on that.
+func (c *consumer) deleteAll(batch []*run) {
+	var few [1]*Delivery // on the stack, for the frequent case
+	last, ds := batch[0].delivery, few[:0]
+	for _, r := range batch {
+		if leaseEnd(r.delivery).After(leaseEnd(last)) {
+			last = r.delivery
 		}
+		ds = append(ds, r.delivery)
 	}
-	_ = c.settle(last, func(ctx context.Context) error {
-		ds = ds[:0]
-		for _, d := range pending {
-			ds = append(ds, d.run.delivery)
-		}
-		err := c.receiver.Delete(ctx, ds...)
-		var again []*deletion
+	t := triesFor(last)
+	pending := batch
+	for {
+		err := c.receiver.Delete(c.settleContext(), ds...)
 		var worst error
-		for i, d := range pending {
-			d.err = ItemError(err, i)
-			if d.err != nil && mayPass(d.err) {
-				again = append(again, d)
-				worst = d.err
+		for i, r := range pending {
+			r.deletion.err = ItemError(err, i)
+			if r.deletion.err != nil && mayPass(r.deletion.err) {
+				worst = r.deletion.err
 			}
 		}
-		pending = again
-		return worst
-	})
-	for _, d := range batch {
-		if d.done != nil && d.batch == nil {
-			close(d.done)
+		if !t.another(worst) {
+			break
+		}
+		pending = slices.DeleteFunc(slices.Clone(pending), func(r *run) bool {
+			return r.deletion.err == nil || !mayPass(r.deletion.err)
+		})
+		ds = ds[:0]
+		for _, r := range pending {
+			ds = append(ds, r.delivery)
+		}
+	}
+	for _, r := range batch {
+		if r.deletion.done != nil && r.deletion.batch == nil {
+			close(r.deletion.done)
 		}
 	}
 }
 
 // releaseUnstarted gives deliveries back whose handlers have not started, last
 // first.
-func (c *consumer) releaseUnstarted(ctx context.Context, waiting []*run) {
+func (c *consumer) releaseUnstarted(waiting []*run) {
 	if len(waiting) == 0 {
 		return
 	}
@@ -151,9 +194,7 @@ func (c *consumer) releaseUnstarted(ctx context.Context, waiting []*run) {
 		c.stopBeat(r)
 		ds[i] = r.delivery
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	err := c.receiver.Release(ctx, 0, ds...)
+	err := c.receiver.Release(c.settleContext(), 0, ds...)
 	for i, r := range waiting {
 		c.released(r, ItemError(err, i))
 		r.cancel(context.Canceled)
