@@ -1,0 +1,210 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Usage is how the caller says that it uses a destination. Check takes it at
+// its word. The zero Usage is a service that publishes to and receives from the
+// destination with [Consume], one message at a time, and cannot cope with a
+// message that is lost or that comes twice.
+//
+// Fields are named so that the zero value is the common case, or the one that
+// hides nothing: Consume renews leases unless told otherwise, hence
+// NoHeartbeat; idempotence must be claimed, hence Idempotent. Later versions
+// may add fields. No duration or count may be negative.
+type Usage struct {
+	// What the caller does with the destination. Findings that have no bearing
+	// on it are not made. If all four are false, it is taken to publish and to
+	// receive, as far as the destination offers them: a Usage that says nothing
+	// must not find nothing.
+	Publishes, Receives, Requests, Responds bool
+
+	// WorstHandler is the longest that the handler of a message may take.
+	WorstHandler time.Duration
+	// NoHeartbeat: leases are not renewed while a message is handled, as by a
+	// bare [Receiver]. Consume renews them.
+	NoHeartbeat bool
+	// Concurrency is the number of handlers that run at once; 0 is 1.
+	Concurrency int
+	// Wait is the option that Receive is called with; nil if it is called
+	// without one, so that the destination's own applies: new(Wait(0)) is a
+	// short poll.
+	Wait *Wait
+
+	// Idempotent: handling a message a second time does no harm.
+	Idempotent bool
+	// LossOK: a message that is lost does no harm.
+	LossOK bool
+	// DeadLetterAlarm: somebody is alarmed when a message arrives in the
+	// dead-letter destination. No backend can see that.
+	DeadLetterAlarm bool
+
+	// SetsID: every published message has a [Message.DedupID].
+	SetsID bool
+	// PublishRetryFor is how long the caller goes on trying to publish a
+	// message; 0: it does not retry.
+	PublishRetryFor time.Duration
+	// RequestTimeout is the deadline that the caller gives to its requests; 0:
+	// it gives none.
+	RequestTimeout time.Duration
+
+	// MaxOutage is the longest that all receivers may be away without a loss;
+	// 0: not said.
+	MaxOutage time.Duration
+	// MaxAge is how old a message may become before it is settled. 0: half of
+	// the destination's retention.
+	MaxAge time.Duration
+}
+
+func (u Usage) validate() error {
+	var errs []error
+	negative := func(field string, below bool, value any) {
+		if below {
+			errs = append(errs, &FieldError{Field: "Usage." + field, Value: fmt.Sprint(value), Limit: "at least 0"})
+		}
+	}
+	negative("WorstHandler", u.WorstHandler < 0, u.WorstHandler)
+	negative("Concurrency", u.Concurrency < 0, u.Concurrency)
+	negative("PublishRetryFor", u.PublishRetryFor < 0, u.PublishRetryFor)
+	negative("RequestTimeout", u.RequestTimeout < 0, u.RequestTimeout)
+	negative("MaxOutage", u.MaxOutage < 0, u.MaxOutage)
+	negative("MaxAge", u.MaxAge < 0, u.MaxAge)
+	if u.Wait != nil {
+		negative("Wait", *u.Wait < 0, time.Duration(*u.Wait))
+	}
+	return errors.Join(errs...)
+}
+
+// Check holds what a destination promises, and how it does, against how the
+// caller uses it, and says what is wrong, why, and what to do about it. It reads
+// the destination anew with one Describe and, where d has the role
+// [HealthReporter] (found as [As] finds it), one Health; it changes nothing and
+// never looks at a queue's messages. It may be called concurrently.
+//
+// No findings means that there is nothing to say. What is unknown is never
+// passed over: where a known value could be an error, not knowing it is a
+// warning with the reason, and where it could be a warning, it is information.
+// A missing permission, or a d without the role HealthReporter, makes unknown.
+// Other errors of Describe and Health are returned as they are; bad input is a
+// [*FieldError] before any I/O.
+//
+// Where [Require] stops a service that cannot work, Check is for its log, a
+// probe, or an operator's command. The codes are stable; a later version may
+// add some.
+//
+// Of receiving:
+//
+//	lease-too-short      error    a handler may take longer than its message is leased, or can be
+//	lease-too-long       warning  a crash hides messages for more than ten times the worst handler
+//	not-idempotent       error    messages may come twice
+//	lossy                error    messages are delivered once or lost
+//	ack-none             error    messages wait for the receiver, and are gone with their delivery
+//	unlimited-deliver    error    a message that always fails is tried for ever
+//	attempts-odd         warning  1 attempt, or more than 100
+//	short-poll           warning  receives return at once (info where it is the destination's own setting)
+//	serialised           warning  fewer messages may be in flight than handlers run
+//	slow-consumer        error    messages were dropped because handlers are too slow
+//	backlog-old          error    the oldest message is older than it should become
+//
+// Of dead letters:
+//
+//	no-dead-letter       error    a message that always fails has nowhere to go
+//	stranded             error    such a message stays, is never delivered again, and nobody is told
+//	dlq-missing          error    the dead-letter destination does not exist
+//	dlq-retention        error    dead letters may disappear as soon as they are moved
+//	dlq-not-empty        error    there are dead letters
+//	dlq-old              error    the oldest dead letter has used up half of its retention
+//	no-alarm-visible     info     whether somebody is alarmed cannot be seen
+//
+// Of publishing:
+//
+//	persistence-cliff    error    nothing stores what is published
+//	unread-discarded     error    what is stored is discarded now, since nobody reads
+//	fifo-no-id           error    messages without a deduplication id are refused
+//	retry-past-window    warning  a late retry is stored a second time
+//
+// Of request-reply:
+//
+//	request-deadline     info     the default deadline applies
+//	request-on-stream    error    requests do not work here; a stream may answer in the responder's place
+//	no-responder         warning  nobody listens now
+//
+// Of storage and of the whole:
+//
+//	not-offered          error    the destination cannot be published to, or received from
+//	drops-unprocessed    error    messages may disappear before they are handled
+//	volatile             warning  messages that are confirmed do not survive a restart or crash
+//	single-replica       warning  there is one copy
+//	plaintext            warning  the connection is not encrypted
+//	unencrypted          warning  what is stored is not encrypted
+//	just-changed         info     the configuration changed less than a minute ago
+//
+// Findings that rest on what only JetStream and SNS have come with these
+// backends: consumer-shape, sealed, no-leader, replica-offline, wire-tap,
+// sns-subscription.
+func Check(ctx context.Context, d Describer, destination string, u Usage) (Findings, error) {
+	err := u.validate()
+	if d == nil {
+		err = errors.Join(err, &FieldError{Field: "Describer", Value: "nil", Limit: "a backend"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.Describe(ctx, destination)
+	if err != nil {
+		return nil, err
+	}
+	h, err := readHealth(ctx, d, destination)
+	if err != nil {
+		return nil, err
+	}
+	return inspect(destination, s, h, u), nil
+}
+
+// readHealth asks d for Health where it can; where it cannot, or may not, all is
+// unknown.
+func readHealth(ctx context.Context, d Describer, destination string) (Health, error) {
+	reporter, ok := d.(HealthReporter)
+	if b, isBroker := d.(Broker); isBroker { // perhaps a wrapper
+		found, err := As[HealthReporter](b)
+		reporter, ok = found, err == nil
+	}
+	if !ok {
+		return unknownHealth(destination, "the backend does not report it"), nil
+	}
+	h, err := reporter.Health(ctx, destination)
+	if errors.Is(err, ErrDenied) || errors.Is(err, errors.ErrUnsupported) {
+		return unknownHealth(destination, err.Error()), nil
+	}
+	return h, err
+}
+
+// inspect applies every rule that bears on the use.
+func inspect(destination string, s Semantics, h Health, u Usage) Findings {
+	if !u.Publishes && !u.Receives && !u.Requests && !u.Responds {
+		u.Publishes = !isZero(s.Publish.Offered)
+		u.Receives = !isZero(s.Receive.Offered)
+	}
+	c := inspection{s: s, h: h, u: u}
+	var found Findings
+	for _, r := range rules {
+		if r.bears != nil && !r.bears(c) {
+			continue
+		}
+		v := r.judge(c)
+		if v.cause == "" {
+			continue
+		}
+		found = append(found, Finding{
+			Code: r.code, Severity: v.severity(r), Destination: destination, Cause: v.cause, Remedy: r.remedy,
+		})
+	}
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	return found
+}
