@@ -12,8 +12,8 @@ type Severity uint8
 // Severities.
 const (
 	SeverityInfo    Severity = iota // worth knowing
-	SeverityWarning                 // may lose, repeat or delay messages under some conditions, or cannot be ruled out to do so at any time
-	SeverityError                   // loses, repeats or delays messages as it is used now
+	SeverityWarning                 // does harm under some conditions, or an error cannot be ruled out
+	SeverityError                   // does harm as it is used now, or has done it
 )
 
 var severityNames = [...]string{"info", "warning", "error"}
