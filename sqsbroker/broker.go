@@ -35,9 +35,9 @@ type Options struct {
 	// the queue orders-placed, its URL or its ARN. A name that is not in the
 	// table is taken for a queue's own name, URL or ARN.
 	Queues map[string]string
-	// Ignore are optional fields of a message that are dropped instead of
-	// refused where a queue cannot honour them, and also where it can: a
-	// configuration's way to send the same message to different backends.
+	// Ignore are optional fields that are taken out of every message before it
+	// is checked and sent, for a configuration that does without them on
+	// purpose.
 	Ignore broker.Fields
 }
 
@@ -104,7 +104,7 @@ func Connect(ctx context.Context, o *Options, opts ...func(*config.LoadOptions) 
 		return nil, failure(ctx, "connect", "", err)
 	}
 	if cfg.Region == "" {
-		return nil, failure(ctx, "connect", "", &aws.MissingRegionError{})
+		return nil, &broker.Error{Backend: backend, Op: "connect", Kind: broker.ErrInvalid, Err: &aws.MissingRegionError{}}
 	}
 	return New(sqs.NewFromConfig(cfg), o)
 }

@@ -33,27 +33,33 @@ func (b *Broker) Describe(ctx context.Context, destination string) (broker.Seman
 	if err != nil {
 		return broker.Semantics{}, err
 	}
-	a, err := q.readAttributes(ctx)
-	if err != nil && !permissionMissing(err) {
+	a, why, err := q.tryAttributes(ctx)
+	if err != nil {
 		return broker.Semantics{}, failure(ctx, op, destination, err)
 	}
 	s := sqsrules.Contract(q.fifo, "")
 	s.Destination, s.Backend = destination, backend
 	s.InTransit = b.inTransit()
 	s.Publish.StoredBy = broker.Known(q.name, "the queue itself")
-	if err != nil {
-		deny(&s, q.fifo, "the attributes may not be read: "+err.Error())
+	if a == nil {
+		deny(&s, q.fifo, why)
 		return s, nil
 	}
 	q.seen.Store(a)
 	a.fill(&s, q.fifo)
-	if a.redrive.Target != "" {
-		err = q.checkDeadLetter(ctx, &s, a.redrive.Target)
-	}
-	if err != nil {
+	if err := q.checkDeadLetter(ctx, &s, a.redrive.Target); err != nil {
 		return broker.Semantics{}, failure(ctx, op, destination, err)
 	}
 	return s, nil
+}
+
+// tryAttributes reads the attributes, or tells why they may not be read.
+func (q *queue) tryAttributes(ctx context.Context) (a *attributes, why string, err error) {
+	a, err = q.readAttributes(ctx)
+	if permissionMissing(err) {
+		return nil, "the attributes may not be read: " + err.Error(), nil
+	}
+	return a, "", err
 }
 
 // fill takes over what the attributes say; what is absent stays unknown.
@@ -151,17 +157,17 @@ func deny(s *broker.Semantics, fifo bool, why string) {
 // outlives it, and messages whose attempts are used up then stay.
 func (q *queue) checkDeadLetter(ctx context.Context, s *broker.Semantics, target string) error {
 	const policy = string(types.QueueAttributeNameRedrivePolicy)
-	at, err := parseAddress(target, "")
-	if err != nil {
-		s.Receive.DeadLetter.From = policy + ", not looked up: " + err.Error()
+	if target == "" {
 		return nil
 	}
-	_, err = q.broker.at(at).fetchURL(ctx)
+	at, err := parseAddress(target, "")
+	if err == nil {
+		_, err = q.broker.at(at).fetchURL(ctx)
+	}
 	switch {
-	case err == nil:
 	case errors.Is(err, broker.ErrNotFound):
 		sqsrules.SetDeadLetter(s, "", 0, policy+" names "+target+", which does not exist")
-	case permissionMissing(err):
+	case permissionMissing(err), refusedHere(err):
 		s.Receive.DeadLetter.From = policy + ", not looked up: " + err.Error()
 	default:
 		return err

@@ -98,20 +98,28 @@ func TestDescribeUnknown(t *testing.T) {
 			if !strings.Contains(s.Receive.Lease.From, "AccessDenied") {
 				t.Errorf("reason: %s", s.Receive.Lease.From)
 			}
-			for _, f := range strings.Split(s.String(), "\n") {
+			for f := range strings.Lines(s.String()) {
 				if words := strings.Fields(f); len(words) == 2 && words[1] == "unknown" {
 					t.Errorf("without a reason: %s", f)
 				}
 			}
 			r.setFault(nil)
 		}
-		s, err := New(describeAPI{r.client, map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":7}`}}, nil)
+		b, err := New(describeAPI{r.client, map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":7}`}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Describe(t.Context(), "orders.fifo")
+		got, err := b.Describe(t.Context(), "orders.fifo")
 		if err != nil {
 			t.Fatal(err)
+		}
+		b, err = New(describeAPI{r.client, map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"a b","maxReceiveCount":2}`}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		strange, err := b.Describe(t.Context(), "orders.fifo")
+		if err != nil || !strings.Contains(strange.Receive.DeadLetter.From, "not looked up") {
+			t.Errorf("got %v, %v", strange.Receive.DeadLetter, err)
 		}
 		wantFacts(t, got, "receive.lease", "unknown", "receive.deadLetter", "unknown", "receive.maxAttempts", "unknown",
 			"publish.dedupScope", "unknown", "publish.dedupBy", "unknown", "inTransit", "unknown", "atRest", "unknown", "retention", "unknown")

@@ -64,7 +64,7 @@ func TestErrorTable(t *testing.T) {
 		{"SomethingNew", "", nil, false},
 	} {
 		err := failure(t.Context(), "publish", "jobs", &smithy.GenericAPIError{Code: c.code, Message: c.message})
-		if err.Kind != c.kind || err.Retryable != c.retryable {
+		if !errors.Is(err.Kind, c.kind) || err.Retryable != c.retryable {
 			t.Errorf("%s %s: got %v, retryable %v; want %v, %v", c.code, c.message, err.Kind, err.Retryable, c.kind, c.retryable)
 		}
 		if api, ok := errors.AsType[smithy.APIError](error(err)); !ok || api.ErrorCode() != c.code {

@@ -16,7 +16,7 @@ import (
 // Each fault hits the attempts of one send, and the last one stays.
 func TestOutcomeOfASend(t *testing.T) {
 	refuse := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { writeError(w, 400, "RequestThrottled") }
-	storeAndCut := func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+	storeAndCut := func(_ http.ResponseWriter, req *http.Request, next http.Handler) {
 		next.ServeHTTP(discard{}, req)
 		panic(http.ErrAbortHandler)
 	}
@@ -42,7 +42,7 @@ func TestOutcomeOfASend(t *testing.T) {
 				r.create(t, "jobs")
 				r.none(t, "jobs")
 				attempt := 0
-				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+				r.setFault(func(_ string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
 					attempt++
 					c.faults[min(attempt, len(c.faults))-1](w, req, next)
 					return true

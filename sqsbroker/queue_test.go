@@ -129,6 +129,18 @@ func TestNew(t *testing.T) {
 	}
 }
 
+func TestConnectNeedsARegion(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	_, err := Connect(t.Context(), nil)
+	wantError(t, "Connect", err, broker.ErrInvalid)
+	if _, ok := errors.AsType[*aws.MissingRegionError](err); !ok {
+		t.Errorf("got %v, want a *MissingRegionError", err)
+	}
+}
+
 func TestPing(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		if err := r.Ping(t.Context()); err != nil {
