@@ -1,0 +1,125 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/subscriptions"
+)
+
+// Broker is core NATS on one connection. Make one with New or Connect.
+type Broker struct {
+	conn      *nats.Conn
+	owned     bool // the connection was dialed here
+	logger    *slog.Logger
+	subjects  map[string]string
+	timeout   time.Duration
+	ignore    broker.Fields
+	first     sync.Once
+	connected atomic.Bool // there has been a connection, as seen from here
+	flushed   flushMark
+
+	subs    subscriptions.Set
+	closed  atomic.Bool
+	release sync.Once
+	watch   *watch // nil without OnState
+}
+
+var (
+	_ broker.Broker    = (*Broker)(nil)
+	_ broker.Requester = (*Broker)(nil)
+	_ broker.Responder = (*Broker)(nil)
+	_ broker.Flusher   = (*Broker)(nil)
+	_ broker.Pinger    = (*Broker)(nil)
+)
+
+// New returns a Broker on a connection that the caller dialed and keeps: New
+// does no I/O, and Close leaves the connection open and its handlers as they
+// were. Several Brokers may share one connection. The options are copied.
+func New(nc *nats.Conn, o *Options) (*Broker, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	err := o.check()
+	if nc == nil {
+		err = errors.Join(&broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newBroker(nc, o), nil
+}
+
+// newBroker takes options that are checked.
+func newBroker(nc *nats.Conn, o *Options) *Broker {
+	b := &Broker{
+		conn:     nc,
+		logger:   o.Logger,
+		subjects: maps.Clone(o.Subjects),
+		timeout:  o.RequestTimeout,
+		ignore:   o.Ignore,
+	}
+	if b.logger == nil {
+		b.logger = slog.New(slog.DiscardHandler)
+	}
+	if b.timeout == 0 {
+		b.timeout = broker.DefaultRequestTimeout
+	}
+	b.flushed.set(nc.Stats())
+	if o.OnState != nil {
+		b.watch = newWatch(nc, o.OnState)
+	}
+	return b
+}
+
+// Conn returns the connection, for what this package does not offer. Closing
+// or draining it ends the Broker's subscriptions with [broker.ErrClosed].
+func (b *Broker) Conn() *nats.Conn { return b.conn }
+
+// Close drains the subscriptions, whose handlers may still publish and reply
+// meanwhile, and flushes what was published. A connection that Connect dialed
+// is closed then; one given to New stays open. If the connection is down and
+// messages wait in its buffer, Close waits for it within ctx (or
+// [Options].RequestTimeout where ctx has no deadline) and returns an error
+// matching [broker.ErrOutcomeUnknown] if they could not be sent.
+func (b *Broker) Close(ctx context.Context) error {
+	err := b.subs.Close(ctx)
+	b.release.Do(func() {
+		b.closed.Store(true)
+		err = errors.Join(err, b.flushAtClose(ctx))
+		if b.owned {
+			b.conn.Close()
+		}
+	})
+	if b.watch != nil {
+		err = errors.Join(err, b.watch.stop(ctx))
+	}
+	return err
+}
+
+// ready refuses a call on a closed broker or with a context that has ended.
+func (b *Broker) ready(ctx context.Context, op, subject string) error {
+	if b.closed.Load() {
+		return closedError(op, subject)
+	}
+	if err := ctx.Err(); err != nil {
+		return b.failure(op, subject, err)
+	}
+	return nil
+}
+
+// withDeadline gives ctx the default deadline if it has none.
+func (b *Broker) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, b.timeout)
+}

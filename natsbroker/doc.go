@@ -1,0 +1,49 @@
+// Package natsbroker is NATS behind the roles of package broker. [Broker] is
+// core NATS: publish, subscribe and request-reply, each message delivered at
+// most once. It has no receive-delete, because core NATS has nothing to delete;
+// asking for it does not compile.
+//
+// # What core NATS promises
+//
+// A nil error of Publish means that the message left this process, or waits in
+// the client's buffer while the connection is down ([broker.OutcomeSent]).
+// Nobody confirms anything: a publish that no subscriber hears, that the server
+// denies, or that was on its way when the server died is gone without a trace.
+// Flush proves that the server has read what was published before, and says so
+// when it cannot.
+//
+// Messages of one connection arrive in the order in which it published them,
+// for each subscription. Handlers of different subscriptions run at once.
+//
+// A subscription that falls behind its [PendingLimits] loses the newest
+// messages. They are counted in [broker.Counts].Dropped and told to
+// [broker.OnError] when the running handler returns, at the latest at the
+// drain. While a handler blocks for good nothing is told, because nothing runs.
+// Messages that the server gave up for a slow connection, and those published
+// while this connection was down, are not counted by anybody.
+//
+// # Connections
+//
+// [New] takes a connection that its caller dialed and keeps; it is never
+// closed here, and none of its handlers are replaced. [Connect] dials one that
+// notices a dead peer within seconds and never gives up reconnecting. On a
+// connection made with nats.go's own defaults a peer that stops reading blocks
+// every call for up to a minute (nats.FlusherTimeout), a silent peer is noticed
+// after six minutes (nats.PingInterval, nats.MaxPingsOutstanding), and after
+// two minutes without a server the connection is closed for good
+// (nats.MaxReconnects). Those are its owner's settings.
+//
+// # Subjects
+//
+// Subjects are checked here, for publishing and for subscribing, because one
+// that the server refuses closes the connection for everybody who shares it,
+// and nats.go lets many of them pass. Header keys are case-sensitive. Several
+// values of one key, as foreign publishers may send them, are reached through
+// [broker.Delivery.As] with a **nats.Msg.
+//
+// # Concurrency
+//
+// All methods may be called concurrently. A subscription has no goroutine
+// beyond nats.go's own; a Broker has one if [Options].OnState is set, and Close
+// joins it.
+package natsbroker

@@ -1,0 +1,152 @@
+package natsbroker
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// drain stops the intake: nothing more is asked of the server, what has
+// arrived is dispatched, and the native subscription is removed. It returns how
+// many messages were discarded, which is none unless ctx ends first or the
+// connection is closed.
+//
+// nats.go's own Drain is not enough. It takes a second look only every 100 ms,
+// waits for the running handler (which may be what called for the drain), and
+// while the connection is down it forgets to tell the server, which subscribes
+// the dead member of a queue group again after the reconnect. So drain looks
+// itself, and begins again whenever the connection's state changes.
+func (s *subscription) drain(ctx context.Context) (discarded int) {
+	conn := s.broker.conn
+	changed := conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer conn.RemoveStatusListener(changed)
+	for {
+		s.setFenced(false)
+		s.tellDrops() // nats.go forgets them with the subscription, which may be soon
+		fenced := s.fence(ctx)
+		s.tellDrops()
+		s.setFenced(fenced)
+		if fenced && s.remove() {
+			return 0
+		}
+		select {
+		case <-changed:
+		case <-s.last:
+			return s.discard()
+		case <-s.ended:
+			return s.discard()
+		case <-ctx.Done():
+			return s.discard()
+		}
+	}
+}
+
+// fence reports whether no further message can come from the server: because
+// it has confirmed the end of the subscription, or because there is none.
+func (s *subscription) fence(ctx context.Context) bool {
+	conn := s.broker.conn
+	if !conn.IsConnected() {
+		return true
+	}
+	if err := s.native.Drain(); err != nil {
+		return false
+	}
+	for conn.IsConnected() && ctx.Err() == nil {
+		if s.flush(ctx) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// flushPatience bounds one try of the flush that ends a subscription.
+const flushPatience = 5 * time.Second
+
+func (s *subscription) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	return s.broker.conn.FlushWithContext(ctx)
+}
+
+func (s *subscription) setFenced(fenced bool) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.fenced = fenced
+}
+
+// begin reports whether the message that nats.go hands over is to be
+// dispatched, and tells a drain if nothing waits behind it.
+func (s *subscription) begin() bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.removed {
+		return false
+	}
+	s.begun++
+	if s.fenced {
+		// nats.go counts this message as pending until receive returns.
+		if pending, _, err := s.native.Pending(); err != nil || pending <= 1 {
+			s.once.last.Do(func() { close(s.last) })
+		}
+	}
+	return true
+}
+
+// discard removes the native subscription and returns how many messages were
+// waiting for it.
+func (s *subscription) discard() int {
+	s.tellDrops()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	waiting := s.waiting()
+	s.removeLocked()
+	return waiting
+}
+
+// remove removes the native subscription if nothing waits, and reports whether
+// it did.
+func (s *subscription) remove() bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.waiting() > 0 {
+		return false
+	}
+	s.removeLocked()
+	return true
+}
+
+// removeLocked returns once the Dispatcher knows of every message that has
+// begun, so that it waits for their handlers. The caller holds turn.
+func (s *subscription) removeLocked() {
+	s.removed = true
+	_ = s.native.Unsubscribe() // it fails only where there is nothing left to remove
+	for s.dispatcher.Subscription().Counts().Received < s.begun {
+		runtime.Gosched() // receive is on its way there, a few instructions away
+	}
+}
+
+// waiting counts the messages in the client that have not begun. The caller
+// holds turn, so none begins meanwhile.
+//
+// nats.go's own count includes the message that receive is at work on, and for
+// an instant the one it has just returned from; that instant is waited out.
+func (s *subscription) waiting() int {
+	for {
+		taken, err := s.native.Delivered()
+		if err != nil { // removed
+			return 0
+		}
+		pending, _, err := s.native.Pending()
+		switch {
+		case err != nil || pending == 0:
+			return 0
+		case uint64(taken) > s.begun: // receive waits for its turn with one of them
+			return pending
+		case s.returned.Load() < s.begun: // receive was at work when they were counted
+			return pending - 1
+		}
+		runtime.Gosched()
+	}
+}

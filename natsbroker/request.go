@@ -1,0 +1,124 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/reply"
+)
+
+// Request sends the message and waits for the first reply. A ctx without a
+// deadline gets [Options].RequestTimeout.
+//
+// [broker.ErrNoResponders] takes one round trip. It does not come where some
+// other subscription overlaps the subject, such as a wire-tap on ">", nor where
+// the server denies the subject: the request then runs into its deadline.
+// Where a JetStream stream captures the subject, the stream's acknowledgement
+// may be the first reply. A request made while the connection is down is
+// buffered and may be served after its caller has given up.
+//
+// The conventions of NATS services (ADR-32) are followed: a reply with their
+// error headers is a [*broker.ReplyError].
+func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Delivery, error) {
+	const op = "request"
+	if err := b.ready(ctx, op, m.Subject); err != nil {
+		return nil, err
+	}
+	if m.ReplyTo != "" {
+		return nil, &broker.FieldError{Field: "ReplyTo", Value: m.ReplyTo, Limit: "empty: a request has a reply address of its own"}
+	}
+	native, err := b.prepare(&m)
+	if err != nil {
+		return nil, err
+	}
+	// nats.go leaks its entry of a request that it then refuses to publish, so
+	// what it would refuse is found here.
+	if b.conn.IsClosed() {
+		return nil, b.failure(op, m.Subject, nats.ErrConnectionClosed)
+	}
+	if err := b.checkSize(&m); err != nil {
+		return nil, b.sendFailure(op, &m, err)
+	}
+	ctx, cancel := b.withDeadline(ctx)
+	defer cancel()
+	msg, err := b.ask(ctx, native, &m)
+	if err != nil {
+		return nil, b.requestFailure(m.Subject, err)
+	}
+	d := newDelivery(msg, msg.Subject)
+	if err := reply.Error(d.Header, d.Body); err != nil {
+		return nil, err
+	}
+	return &d.Delivery, nil
+}
+
+func (b *Broker) ask(ctx context.Context, native string, m *broker.Message) (*nats.Msg, error) {
+	if len(m.Header) > 0 {
+		return b.conn.RequestMsgWithContext(ctx, nativeMsg(native, m))
+	}
+	return b.conn.RequestWithContext(ctx, native, m.Body)
+}
+
+// requestFailure: a request that was sent and not answered may have been
+// served, or may still be.
+func (b *Broker) requestFailure(subject string, err error) error {
+	e := b.failure("request", subject, err)
+	for _, unserved := range []error{
+		nats.ErrNoResponders, nats.ErrMaxPayload, nats.ErrReconnectBufExceeded,
+		nats.ErrConnectionDraining, nats.ErrHeadersNotSupported,
+	} {
+		if errors.Is(err, unserved) {
+			return e
+		}
+	}
+	e.OutcomeUnknown = true
+	return e
+}
+
+// Respond answers requests, also those of foreign clients. Give
+// [broker.Group] to share the requests among several responders; without it
+// each answers, and all answers but the first are lost. A reply that cannot be
+// sent, such as one over the server's max_payload, is told to
+// [broker.OnError], and the requester gets a [*broker.ReplyError] with code
+// "500" in its place.
+func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
+	if h == nil {
+		return nil, &broker.FieldError{Field: "ReplyHandler", Value: "nil", Limit: "a function"}
+	}
+	return b.subscribe(ctx, "respond", subject, reply.Handler(h, b.reply), opts)
+}
+
+// reply sends a responder's answer, also while the broker drains.
+func (b *Broker) reply(_ context.Context, d *broker.Delivery, m broker.Message) error {
+	err := b.sendReply(d.ReplyTo, m)
+	if errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {
+		return errors.Join(err, b.sendReply(d.ReplyTo, unsendable()))
+	}
+	return err
+}
+
+func (b *Broker) sendReply(replyTo string, m broker.Message) error {
+	const op = "reply"
+	m.Subject = replyTo
+	if err := b.check(replyTo, &m); err != nil {
+		return err
+	}
+	if m.Header["Status"] == "503" && len(m.Body) == 0 {
+		return &broker.FieldError{
+			Field: "Header[Status]", Value: "503",
+			Limit: `not "503" with an empty body: a requester takes that for no responders`,
+		}
+	}
+	return b.send(op, replyTo, &m)
+}
+
+// unsendable is what the requester gets in place of a reply that was refused.
+func unsendable() broker.Message {
+	return broker.Message{Header: broker.Header{
+		reply.CodeHeader:  "500",
+		reply.ErrorHeader: "the responder's reply could not be sent",
+	}}
+}

@@ -1,0 +1,179 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// subscription ties a native subscription to its Dispatcher. nats.go runs
+// receive on one goroutine for each subscription.
+type subscription struct {
+	broker     *Broker
+	name       string // as the caller named it
+	pattern    string // native
+	options    subscribeOptions
+	dispatcher *broker.Dispatcher
+	native     *nats.Subscription
+	slow       <-chan nats.SubStatus // rings when native becomes a slow consumer, and when it is none any more
+
+	gate    chan struct{} // closed when Subscribe has succeeded or failed
+	refused atomic.Bool   // it failed
+	opened  bool          // used by receive only
+	lagging bool          // used by receive only: native was a slow consumer when last heard of
+
+	last  chan struct{} // closed when a drain waits for the message that is begun now
+	ended chan struct{} // closed when nats.go's goroutine is done
+	once  struct{ last, ended sync.Once }
+
+	returned atomic.Uint64 // calls of receive that have dispatched and returned
+	turn     sync.Mutex    // held to begin a message, and to count what has not begun
+	begun    uint64        // messages that were or will be dispatched
+	fenced   bool          // a drain has begun, and the server sends nothing more
+	removed  bool          // what has not begun is discarded
+
+	mu   sync.Mutex
+	told int // drops told so far
+}
+
+func newSubscription(ctx context.Context, b *Broker, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
+	s := &subscription{
+		broker: b, name: name, pattern: b.address(name),
+		gate: make(chan struct{}), last: make(chan struct{}), ended: make(chan struct{}),
+	}
+	err := checkPattern("Subject", s.pattern)
+	options, optionsErr := b.readOptions(opts)
+	s.options = options
+	if err == nil && options.group != "" {
+		err = checkControl("Group", s.pattern, options.group)
+	}
+	dispatcher, dispatcherErr := broker.NewSubscription(ctx, backend, name, h, options.others...)
+	s.dispatcher = dispatcher
+	return s, errors.Join(err, optionsErr, dispatcherErr)
+}
+
+// setUp makes the native subscription and waits until the server has it. What
+// arrives meanwhile waits at the gate.
+func (s *subscription) setUp(ctx context.Context) error {
+	b := s.broker
+	denied := b.watchDenial(s.pattern, s.options.group)
+	native, err := b.conn.QueueSubscribe(s.pattern, s.options.group, s.receive)
+	if err != nil {
+		return err
+	}
+	s.native = native
+	s.slow = native.StatusChanged(nats.SubscriptionActive, nats.SubscriptionSlowConsumer)
+	native.SetClosedHandler(func(string) { s.end() })
+	if err := s.setLimits(); err != nil {
+		return err
+	}
+	if err := s.awaitServer(ctx); err != nil {
+		return err
+	}
+	return denied.err()
+}
+
+func (s *subscription) setLimits() error {
+	limits := s.options.limits
+	messages, bytes := nats.DefaultSubPendingMsgsLimit, nats.DefaultSubPendingBytesLimit
+	if limits.Messages > 0 {
+		messages = limits.Messages
+	}
+	if limits.Bytes > 0 {
+		bytes = limits.Bytes
+	}
+	return s.native.SetPendingLimits(messages, bytes)
+}
+
+// awaitServer flushes until the server has answered. nats.go subscribes again
+// by itself after a reconnect, so a connection lost meanwhile is no failure.
+func (s *subscription) awaitServer(ctx context.Context) error {
+	b := s.broker
+	ctx, cancel := b.withDeadline(ctx)
+	defer cancel()
+	for {
+		err := b.conn.FlushWithContext(ctx)
+		if err == nil || ctx.Err() != nil || b.conn.IsClosed() {
+			return err
+		}
+	}
+}
+
+// refuse undoes a set-up. No handler has run.
+func (s *subscription) refuse() {
+	s.refused.Store(true)
+	close(s.gate)
+	if s.native != nil {
+		_ = s.native.Unsubscribe() // on a closed connection there is nothing to undo
+	}
+}
+
+// receive takes one message. It returns when the message is handled or, with
+// Concurrency, when its handler may start.
+func (s *subscription) receive(msg *nats.Msg) {
+	if !s.open() || !s.begin() {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned { // the handler ended this goroutine by runtime.Goexit
+			s.end()
+		}
+	}()
+	s.dispatcher.Dispatch(&newDelivery(msg, s.pattern).Delivery)
+	if s.lagging || len(s.slow) > 0 {
+		s.catchUp()
+	}
+	returned = true
+	s.returned.Add(1)
+}
+
+// open waits for Subscribe's end and reports whether it succeeded.
+func (s *subscription) open() bool {
+	if !s.opened {
+		<-s.gate
+		s.opened = true
+	}
+	return !s.refused.Load()
+}
+
+// catchUp tells drops, and notes whether more may come without another ring.
+func (s *subscription) catchUp() {
+	// nats.go drops rings while the channel is full: the state is unknown then.
+	s.lagging = len(s.slow) == cap(s.slow)
+	for len(s.slow) > 0 {
+		s.lagging = <-s.slow == nats.SubscriptionSlowConsumer || s.lagging
+	}
+	s.tellDrops()
+}
+
+// tellDrops tells the drops that nats.go has counted since the last time. It
+// counts no more once the native subscription is gone.
+func (s *subscription) tellDrops() {
+	total, err := s.native.Dropped()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	fresh := total - s.told
+	s.told = total
+	s.mu.Unlock()
+	if fresh > 0 {
+		s.dispatcher.Drop(uint64(fresh), s.broker.failure("receive", s.name, nats.ErrSlowConsumer))
+	}
+}
+
+// end is called when nats.go's goroutine is done: after a drain, or because the
+// connection was closed.
+func (s *subscription) end() {
+	s.once.ended.Do(func() { close(s.ended) })
+	if s.refused.Load() {
+		return // nobody has it
+	}
+	s.dispatcher.End(s.broker.failure("receive", s.name, nats.ErrConnectionClosed))
+}
