@@ -1,0 +1,5 @@
+//go:build race
+
+package natsbroker_test
+
+const raceEnabled = true

@@ -1,0 +1,141 @@
+package natsbroker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+// Of what comes while the first message is handled, the limits keep the
+// oldest; every drop is counted and told, without the owner's handler being
+// replaced.
+func TestSlowConsumer(t *testing.T) {
+	tests := []struct {
+		name   string
+		limits natsbroker.PendingLimits
+		sent   int
+		kept   int
+	}{
+		{"messages", natsbroker.PendingLimits{Messages: 10}, 100, 10},
+		{"bytes", natsbroker.PendingLimits{Bytes: 1000}, 100, 10},
+		{"one", natsbroker.PendingLimits{Messages: 1}, 5, 1},
+		{"neither", natsbroker.PendingLimits{}, 100, 100},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startServer(t)
+			owners := make(chan error, 1)
+			b := newBroker(t, s, nil, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+				select {
+				case owners <- err:
+				default:
+				}
+			}))
+			log, entered, leave := newErrorLog(), make(chan struct{}, tt.sent), make(chan struct{})
+			sub := subscribe(t, b, "slow", func(context.Context, *broker.Delivery) error {
+				entered <- struct{}{}
+				<-leave
+				return nil
+			}, tt.limits, log.option())
+			flood(t, b, tt.sent)
+			receive(t, entered, "the first message")
+			dropped := uint64(tt.sent - tt.kept)
+			close(leave)
+			if dropped > 0 {
+				err := receive(t, log.rang, "the drops")
+				if !errors.Is(err, broker.ErrDropped) || !errors.Is(err, nats.ErrSlowConsumer) {
+					t.Errorf("got %v, want ErrDropped", err)
+				}
+				if err := receive(t, owners, "the owner's error handler"); !errors.Is(err, nats.ErrSlowConsumer) {
+					t.Errorf("the owner is told %v", err)
+				}
+			}
+			if _, err := sub.Drain(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+			if c := sub.Counts(); c.Dropped != dropped || c.Received != uint64(tt.kept) {
+				t.Errorf("got %d dropped and %d received, want %d and %d", c.Dropped, c.Received, dropped, tt.kept)
+			}
+		})
+	}
+}
+
+// flood publishes n messages of 100 bytes and waits until the connection of b
+// has read them.
+func flood(t *testing.T, b *natsbroker.Broker, n int) {
+	t.Helper()
+	for range n {
+		publish(t, b, broker.Message{Subject: "slow", Body: make([]byte, 100)})
+	}
+	if err := b.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A second episode is told as well, and none is counted twice.
+func TestSlowConsumerAgain(t *testing.T) {
+	b := newBroker(t, startServer(t), nil, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	log, entered, leave := newErrorLog(), make(chan *broker.Delivery, 100), make(chan struct{})
+	sub := subscribe(t, b, "slow", func(_ context.Context, d *broker.Delivery) error {
+		entered <- d
+		<-leave
+		return nil
+	}, natsbroker.PendingLimits{Messages: 2}, log.option())
+	for episode := range 5 {
+		flood(t, b, 10)
+		receive(t, entered, "the first message")
+		leave <- struct{}{}
+		if err := receive(t, log.rang, "the drops"); !errors.Is(err, broker.ErrDropped) {
+			t.Errorf("got %v, want ErrDropped", err)
+		}
+		var native *nats.Msg
+		receive(t, entered, "the second message").As(&native)
+		leave <- struct{}{}
+		if got, want := sub.Counts().Dropped, uint64(8*(episode+1)); got != want {
+			t.Fatalf("episode %d: got %d dropped, want %d", episode, got, want)
+		}
+		// nats.go counts the second message for an instant longer.
+		eventually(t, "nothing is pending", func() bool {
+			pending, _, err := native.Sub.Pending()
+			return err == nil && pending == 0
+		})
+	}
+	close(leave)
+}
+
+// What is dropped behind a handler that hangs is told by the drain.
+func TestSlowConsumerIsToldByTheDrain(t *testing.T) {
+	b := newBroker(t, startServer(t), nil, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	log := newErrorLog()
+	sub := subscribe(t, b, "slow", func(context.Context, *broker.Delivery) error {
+		entered <- struct{}{}
+		<-leave
+		return nil
+	}, natsbroker.PendingLimits{Messages: 3}, log.option())
+	flood(t, b, 10)
+	receive(t, entered, "the first message")
+	drained := make(chan error, 1)
+	go func() {
+		_, err := sub.Drain(soon(t))
+		drained <- err
+	}()
+	if err := receive(t, log.rang, "the drops"); !errors.Is(err, broker.ErrDropped) {
+		t.Errorf("got %v, want ErrDropped", err)
+	}
+	if c := sub.Counts(); c.Dropped != 7 {
+		t.Errorf("got %d dropped, want the 7 over the limit", c.Dropped)
+	}
+	close(leave)
+	if err := receive(t, drained, "the drain"); err != nil {
+		t.Error(err)
+	}
+	if c := sub.Counts(); c.Dropped != 7 || c.Succeeded != 3 {
+		t.Errorf("got %+v, want 3 handled and 7 dropped", c)
+	}
+}
