@@ -1,0 +1,114 @@
+package natsbroker_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+// exampleServer stands in for a server that is there already.
+func exampleServer() *server.Server {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
+	if err != nil {
+		panic(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		panic("the server does not start")
+	}
+	return s
+}
+
+// New stands on a connection that the program dials as it likes.
+func ExampleNew() {
+	s := exampleServer()
+	defer s.Shutdown()
+	ctx := context.Background()
+
+	nc, err := nats.Connect(s.ClientURL(), nats.Name("billing"))
+	if err != nil {
+		panic(err)
+	}
+	defer nc.Close()
+	b, err := natsbroker.New(nc, nil)
+	if err != nil {
+		panic(err)
+	}
+	receipt, err := b.Publish(ctx, broker.Message{Subject: "orders.placed", Body: []byte("tea")})
+	fmt.Println(receipt.Outcome, err)
+	_, err = b.Publish(ctx, broker.Message{Subject: "orders.*"})
+	fmt.Println(err)
+	fmt.Println(b.Close(ctx), nc.IsClosed())
+	// Output:
+	// sent <nil>
+	// invalid Subject "orders.*": has a wildcard, and wildcards are only for subscribing
+	// <nil> false
+}
+
+// The members of a group share the messages; a drain handles what has arrived.
+func ExampleBroker_Subscribe() {
+	s := exampleServer()
+	defer s.Shutdown()
+	ctx := context.Background()
+
+	b, err := natsbroker.Connect(ctx, s.ClientURL(), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = b.Close(ctx) }()
+	handled := make(chan string)
+	for range 2 {
+		_, err := b.Subscribe(ctx, "orders.>", func(_ context.Context, d *broker.Delivery) error {
+			handled <- d.Subject + " " + string(d.Body)
+			return nil
+		}, broker.Group("billing"))
+		if err != nil {
+			panic(err)
+		}
+	}
+	if _, err := b.Publish(ctx, broker.Message{Subject: "orders.placed", Body: []byte("tea")}); err != nil {
+		panic(err)
+	}
+	fmt.Println(<-handled)
+	// Output: orders.placed tea
+}
+
+func ExampleBroker_Respond() {
+	s := exampleServer()
+	defer s.Shutdown()
+	ctx := context.Background()
+
+	b, err := natsbroker.Connect(ctx, s.ClientURL(), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = b.Close(ctx) }()
+	_, err = b.Respond(ctx, "price", func(_ context.Context, d *broker.Delivery) (broker.Message, error) {
+		if string(d.Body) != "tea" {
+			return broker.Message{}, &broker.ReplyError{Code: "404", Description: "no such price"}
+		}
+		return broker.Message{Body: []byte("3.20")}, nil
+	}, broker.Group("prices"))
+	if err != nil {
+		panic(err)
+	}
+	reply, err := b.Request(ctx, broker.Message{Subject: "price", Body: []byte("tea")})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(reply.Body))
+	_, err = b.Request(ctx, broker.Message{Subject: "price", Body: []byte("gold")})
+	fmt.Println(err)
+	_, err = b.Request(ctx, broker.Message{Subject: "nobody"})
+	fmt.Println(err)
+	// Output:
+	// 3.20
+	// responder answered with error 404: no such price
+	// nats request "nobody": no responders: nats: no responders available for request
+}
