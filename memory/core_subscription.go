@@ -44,24 +44,26 @@ type subscription struct {
 	pattern    string
 	group      string
 	limits     PendingLimits
-	serial     bool // one handler at a time, on our goroutine
 	dispatcher *broker.Dispatcher
 
-	mu      sync.Mutex
-	backlog backlog
-	waiting PendingLimits // what waits, with what is being dispatched
-	current int           // size of what is being dispatched
-	dropped uint64        // and not told yet
-	running bool          // the goroutine is there
-	ended   bool          // nothing more is taken in or dispatched
-	quiet   chan struct{} // closed when nothing more will be dispatched; nil until stop asks
+	mu       sync.Mutex
+	backlog  backlog
+	waiting  PendingLimits   // what waits, with what is being dispatched
+	current  int             // size of what is being dispatched
+	dropped  uint64          // and not told yet
+	running  bool            // the goroutine is there
+	ended    bool            // nothing more is taken in or dispatched
+	quiet    chan struct{}   // closed when isQuiet; nil until stop asks
+	deadline <-chan struct{} // closed when a drain's deadline has passed: nothing more is dispatched
 
-	handling atomic.Bool // the goroutine is in the handler
-	stopping atomic.Bool // stop wants to know
+	// fresh are messages on their way from the backlog to the end of their
+	// handler, but for those whose handler began before the drain.
+	fresh    atomic.Int64
+	stopping atomic.Bool // stop wants to know when fresh is 0
 }
 
 func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
-	s := &subscription{core: b, pattern: b.address(name), limits: b.limits, serial: true}
+	s := &subscription{core: b, pattern: b.address(name), limits: b.limits}
 	var errs []error
 	if err := subject.CheckSubscribe(s.pattern); err != nil {
 		errs = append(errs, subjectError("Subject", s.pattern, err))
@@ -87,9 +89,6 @@ func (s *subscription) apply(opts []broker.SubscribeOption) (others []broker.Sub
 			errs = append(errs, o.check())
 			s.limits = o.or(s.limits)
 		default:
-			if n, ok := opt.(broker.Concurrency); ok {
-				s.serial = n <= 1
-			}
 			others = append(others, opt)
 		}
 	}
@@ -160,7 +159,6 @@ func (s *subscription) step() bool {
 
 // next is the end of one dispatch and the begin of the next.
 func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
-	s.handling.Store(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current > 0 {
@@ -172,28 +170,50 @@ func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
 		dropped, s.dropped = s.dropped, 0
 		return nil, dropped
 	}
+	if s.pastDeadline() {
+		s.running = false
+		return nil, 0
+	}
 	if d = s.backlog.pop(); d != nil {
 		s.current = pendingSize(&d.Message)
+		s.fresh.Add(1)
 		return d, 0
 	}
 	s.running = false
-	s.checkQuiet()
 	return nil, 0
+}
+
+// pastDeadline leaves the rest to stop. The caller holds mu.
+func (s *subscription) pastDeadline() bool {
+	select {
+	case <-s.deadline:
+		return true
+	default:
+		return false
+	}
 }
 
 // watched notes when a handler begins and ends.
 func (s *subscription) watched(h broker.Handler) broker.Handler {
 	return func(ctx context.Context, d *broker.Delivery) error {
 		defer s.core.handled(1)
-		if s.serial {
-			s.handling.Store(true)
-			if s.stopping.Load() {
-				s.mu.Lock()
-				s.checkQuiet()
-				s.mu.Unlock()
-			}
+		select {
+		case <-broker.Draining(ctx):
+			defer s.stale()
+		default:
+			s.stale()
 		}
 		return h(ctx, d)
+	}
+}
+
+// stale takes one off fresh.
+func (s *subscription) stale() {
+	s.fresh.Add(-1)
+	if s.stopping.Load() {
+		s.mu.Lock()
+		s.checkQuiet()
+		s.mu.Unlock()
 	}
 }
 
@@ -210,11 +230,12 @@ func (s *subscription) die() {
 	s.checkQuiet()
 }
 
-// isQuiet: nothing more will be dispatched, once nothing is taken in. A handler
-// that runs on the goroutine is not waited for here, since it may be what
-// called for the drain. The caller holds mu.
+// isQuiet: what was taken in is handled. A handler that began before the drain
+// is the Subscription's to wait for, as it may be what called for the drain.
+// One that began later is waited for here: the Subscription may have been
+// without a running handler before it, and waits no more. The caller holds mu.
 func (s *subscription) isQuiet() bool {
-	return (s.backlog.len() == 0 || s.ended) && (!s.running || s.handling.Load())
+	return (s.backlog.len() == 0 || s.ended) && s.fresh.Load() == 0
 }
 
 // checkQuiet wakes stop. The caller holds mu.
@@ -225,8 +246,8 @@ func (s *subscription) checkQuiet() {
 	}
 }
 
-// stop is the drain's: it leaves the index, waits until all is dispatched or
-// ctx ends, and discards the rest.
+// stop is the drain's: it leaves the index, waits until all is handled or ctx
+// ends, and discards the rest.
 func (s *subscription) stop(ctx context.Context) (discarded int) {
 	b := s.core
 	b.mu.Lock()
@@ -235,11 +256,12 @@ func (s *subscription) stop(ctx context.Context) (discarded int) {
 
 	s.stopping.Store(true)
 	s.mu.Lock()
-	s.await(ctx.Done())
+	s.deadline = ctx.Done()
+	s.await(s.deadline)
 	s.ended = true
 	discarded = s.backlog.len()
 	s.backlog.clear()
-	s.await(nil) // what is between backlog and handler gets there
+	s.await(nil)
 	dropped := s.dropped
 	s.dropped = 0
 	s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/queue"
@@ -84,15 +85,15 @@ func (b *SQS) busyQueues() string {
 	for _, q := range b.queues {
 		resting[q.options.DeadLetter] = true
 	}
-	busy := ""
+	var busy strings.Builder
 	for name := range b.queues {
 		if resting[name] {
 			continue
 		}
 		s, _ := b.engine.Stats(name) // none once the broker is closed
 		if s.Ready+s.InFlight+s.Delayed > 0 {
-			busy += fmt.Sprintf(", queue %s: %d ready, %d in flight, %d delayed", name, s.Ready, s.InFlight, s.Delayed)
+			fmt.Fprintf(&busy, ", queue %s: %d ready, %d in flight, %d delayed", name, s.Ready, s.InFlight, s.Delayed)
 		}
 	}
-	return busy
+	return busy.String()
 }

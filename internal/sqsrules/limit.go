@@ -84,17 +84,15 @@ func checkTime(field string, d, least, most time.Duration, instead string) error
 	return nil
 }
 
-// CheckLeft checks a release's delay against what is left of the 12 hours that
-// a message can be invisible since its receive.
-func CheckLeft(delay, left time.Duration) error {
-	if delay <= left {
+// CheckShortPoll refuses a wait of 0 on a queue with a wait of its own.
+func CheckShortPoll(wait, own time.Duration) error {
+	if wait > 0 || own == 0 {
 		return nil
 	}
 	return &broker.UnsupportedError{
-		Backend: Backend, What: "delay of " + delay.String(),
-		Why: "of the " + MaxLease.String() + " since its receive that a message can be invisible, " +
-			max(left, 0).Round(time.Second).String() + " are left (API ChangeMessageVisibility)",
-		Instead: "a shorter delay",
+		Backend: Backend, What: "Wait of 0 on this queue",
+		Why:     "it has a ReceiveMessageWaitTimeSeconds of " + own.String() + ", which the AWS client does not override with 0",
+		Instead: "a Wait of 1s, or the queue's attribute set to 0",
 	}
 }
 

@@ -188,12 +188,12 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestCheckLeftAndSubscribe(t *testing.T) {
-	if err := CheckLeft(time.Hour, time.Hour); err != nil {
-		t.Errorf("all that is left: %v", err)
+func TestCheckShortPollAndSubscribe(t *testing.T) {
+	if err := errors.Join(CheckShortPoll(0, 0), CheckShortPoll(1, time.Second)); err != nil {
+		t.Error(err)
 	}
-	if err := CheckLeft(time.Hour+1, time.Hour); fieldOf(err) != "!" {
-		t.Errorf("more than is left: %v", err)
+	if err := CheckShortPoll(0, time.Second); fieldOf(err) != "!" {
+		t.Errorf("a short poll of a queue that waits: %v", err)
 	}
 	lease := func(d time.Duration) []broker.SubscribeOption {
 		return []broker.SubscribeOption{broker.Group("g"), broker.Lease(d)}
