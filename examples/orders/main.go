@@ -1,0 +1,37 @@
+// Command orders is the quick start: one small shop on whichever broker it is
+// given. It publishes orders and fans them out, asks for prices, and works
+// orders off queues with retries, duplicates and dead letters. What a broker
+// cannot do is printed with the broker's own reason; nothing is skipped in
+// silence.
+//
+//	go run ./examples/orders
+//	go run ./examples/orders -broker nats://127.0.0.1:4222
+//	go run ./examples/orders -broker 'sqs://demo?endpoint=http://127.0.0.1:9324&region=us-east-1'
+//
+// Read it in this order: story.go, fanout.go, prices.go, queue.go.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+// interruptNotice is printed at the first Ctrl-C.
+const interruptNotice = "orders: finishing what is in hand; Ctrl-C again kills"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	noticed := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() {
+		defer close(noticed)
+		stop() // from here on the signal has its old meaning
+		_, _ = fmt.Fprintln(os.Stderr, interruptNotice)
+	})
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if !forget() {
+		<-noticed
+	}
+	os.Exit(code)
+}
