@@ -19,6 +19,7 @@ type Engine struct {
 	touched []*queue // those whose polls may have something to take
 	lastSeq uint64
 	observe func(Event)
+	worst   *worst // nil unless it is played
 }
 
 // New is an engine without queues. Close it to end its polls and timers.

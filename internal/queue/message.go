@@ -81,5 +81,6 @@ type msg struct {
 	here     int       // receives from the queue that it is in now: what MaxReceives counts
 	group    *group    // FIFO queues
 	links    [listKinds]links
-	lateAt   int // index in ages.late, or absent
+	lateAt   int  // index in ages.late, or absent
+	back     bool // deleted once, and there all the same: see PlayWorst
 }

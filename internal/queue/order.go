@@ -16,9 +16,12 @@ type order interface {
 }
 
 // standard delivers in the order in which messages became visible.
-type standard struct{ visible chain }
+type standard struct {
+	engine  *Engine
+	visible chain
+}
 
-func newStandard() *standard { return &standard{visible: chain{kind: byOrder}} }
+func newStandard(e *Engine) *standard { return &standard{e, chain{kind: byOrder}} }
 
 func (s *standard) add(m *msg) {
 	if m.state == Ready {
@@ -35,7 +38,7 @@ func (s *standard) remove(m *msg) {
 	}
 }
 
-func (s *standard) next(*msg) *msg { return s.visible.head }
+func (s *standard) next(*msg) *msg { return s.engine.worst.stray(s.visible.head) }
 
 // fifo delivers by message group. A group holds its messages by Seq, whatever
 // their state, and is open while its first one is ready: then no earlier one is

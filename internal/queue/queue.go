@@ -42,7 +42,7 @@ func (q *queue) clear() {
 	if q.config.FIFO {
 		q.order = newFIFO()
 	} else {
-		q.order = newStandard()
+		q.order = newStandard(q.engine)
 	}
 }
 

@@ -44,7 +44,10 @@ func (e *Engine) poll(name string, limit int, wait, lease time.Duration) ([]Mess
 		return nil, nil, ErrTooLong
 	}
 	full := q.room() == 0
-	got := q.take(limit, lease, now)
+	var got []Message
+	if wait > 0 || !q.standardWorst().happens() {
+		got = q.take(limit, lease, now)
+	}
 	var p *poll
 	switch {
 	case len(got) > 0:
@@ -64,6 +67,7 @@ func (q *queue) take(limit int, lease time.Duration, now time.Time) []Message {
 	if n == 0 {
 		return nil
 	}
+	n = q.engine.worst.upTo(n)
 	var got []Message
 	var last *msg
 	for len(got) < n {
@@ -94,8 +98,9 @@ func (q *queue) receive(m *msg, lease time.Duration, now time.Time) {
 	if m.FirstReceive.IsZero() {
 		m.FirstReceive = now
 	}
-	m.LeaseEnd = now.Add(q.leaseOr(lease))
-	q.lease(m, m.LeaseEnd)
+	lease = q.leaseOr(lease)
+	m.LeaseEnd = now.Add(lease)
+	q.lease(m, now.Add(q.standardWorst().within(lease)))
 	q.report(EventReceived, m, now)
 }
 

@@ -20,7 +20,12 @@ func (e *Engine) Delete(name string, r Receipt) error {
 		return ErrExpired
 	}
 	q.report(EventDeleted, m, now)
-	q.remove(m)
+	if !m.back && q.standardWorst().happens() {
+		m.back = true
+		q.release(m)
+	} else {
+		q.remove(m)
+	}
 	e.serve(now)
 	return nil
 }
