@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/sqsbroker"
@@ -52,7 +53,9 @@ func openSQS(ctx context.Context, t target) (broker.Broker, func(context.Context
 // endpoint nobody asks who you are, so test credentials will do.
 func sqsClient(ctx context.Context, t target) (*sqs.Client, error) {
 	endpoint := t.params.Get("endpoint")
-	var opts []func(*config.LoadOptions) error
+	opts := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}), // it warns of every long poll that ends early, as drains do
+	}
 	if region := t.params.Get("region"); region != "" {
 		opts = append(opts, config.WithRegion(region))
 	}
