@@ -50,6 +50,7 @@ func NewHandler(opts *Options) *Handler {
 	h.opts.setDefaults()
 	h.clock = h.opts.Clock
 	h.engine = queue.New(h.clock)
+	h.engine.PlayWorst(h.opts.WorstCase)
 	return h
 }
 

@@ -2,18 +2,9 @@ package sqstest
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/candidmq/candidmq/internal/queue"
 )
-
-// Clock is where an endpoint has its time from. AfterFunc calls f once, in a
-// goroutine of its own, when d has passed; stop prevents that and reports
-// whether it did.
-type Clock interface {
-	Now() time.Time
-	AfterFunc(d time.Duration, f func()) (stop func() bool)
-}
 
 // Options are those of an endpoint; the zero value is useful.
 type Options struct {
@@ -35,6 +26,12 @@ type Options struct {
 	// MaxInFlight is how many messages of one queue may be in flight; 120,000
 	// if 0, which is SQS's quota [DG quotas-queues, quotas-fifo].
 	MaxInFlight int
+	// WorstCase, if not 0, is the seed of a run in which everything happens that
+	// SQS allows and rarely does. On Standard queues: messages out of order,
+	// messages that come again while somebody has them or after they were
+	// deleted, short polls that find nothing; on all: fewer messages than asked
+	// for. The same seed and requests in the same order give the same run.
+	WorstCase uint64
 	// Wrap, if not nil, is put around the handler of a [Server]: the place for
 	// a test to watch, delay or refuse requests.
 	Wrap func(http.Handler) http.Handler
