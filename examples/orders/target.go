@@ -40,8 +40,8 @@ func parseTarget(raw string) (target, error) {
 	}
 	if u.Scheme == "jetstream" {
 		return target{}, &broker.UnsupportedError{
-			Backend: "orders", What: "-broker jetstream:", Why: "this version has no JetStream backend yet",
-			Instead: "nats: for core NATS, or sqs: for queues",
+			Backend: "orders", What: "jetstream URLs", Why: "this version has no JetStream backend yet",
+			Instead: "a nats URL for core NATS, an sqs URL for queues",
 		}
 	}
 	allowed, known := schemes[u.Scheme]
