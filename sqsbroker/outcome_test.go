@@ -85,8 +85,8 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 			err     error
 			unknown bool
 		}{
-			{"not connected", &net.OpError{Op: "dial", Err: errors.New("refused")}, false},
-			{"no such host", &net.DNSError{Err: "no such host"}, false},
+			{"not connected", connectionError{&net.OpError{Op: "dial", Err: errors.New("refused")}}, false},
+			{"no such host", connectionError{&net.DNSError{Err: "no such host"}}, false},
 			{"reset", connectionError{&net.OpError{Op: "read", Err: errors.New("reset")}}, true},
 			{"a client that gives up by itself", context.DeadlineExceeded, true},
 			{"refused by the client itself", errors.New("no region"), false},

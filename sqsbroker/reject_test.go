@@ -112,6 +112,9 @@ func TestRejectKeepsForeignAttributes(t *testing.T) {
 		{9, 10, []string{"candidmq-reject-reason"}},
 		{10, 10, nil},
 		{1, 1<<20 - 30, nil},
+		// 16 bytes of attribute, 29 of reason and 32 of source.
+		{1, 1<<20 - 77, []string{"candidmq-reject-reason", "candidmq-reject-source"}},
+		{1, 1<<20 - 76, []string{"candidmq-reject-reason"}},
 	} {
 		inBubble(t, nil, func(t *testing.T, r *rig) {
 			r.create(t, "dead")

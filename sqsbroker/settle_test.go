@@ -57,6 +57,22 @@ func TestLateDelete(t *testing.T) {
 	}
 }
 
+func TestLateChange(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		r.publish(t, "jobs", "", "a")
+		d := r.take(t, "jobs", 1)[0]
+		sleep(30 * time.Second)
+		r.called()
+		wantError(t, "Extend", r.Extend(t.Context(), time.Minute, d), broker.ErrLeaseLost)
+		wantError(t, "Release", r.Release(t.Context(), time.Minute, d), broker.ErrLeaseLost)
+		wantError(t, "Reject", r.Reject(t.Context(), "", d), broker.ErrLeaseLost)
+		if c := r.called(); len(c) != 0 {
+			t.Errorf("calls were made, to a message that may be somebody else's: %v", c)
+		}
+	})
+}
+
 // A handle that SQS itself takes for stale, because somebody else received the
 // message, is a lost lease as well.
 func TestLeaseLostOnTheServer(t *testing.T) {
