@@ -97,7 +97,9 @@ func New(client API, o *Options) (*Broker, error) {
 // Connect makes a Broker on a client of its own, configured as AWS programs
 // are: by environment, shared files, or the instance's role, and by opts, such
 // as [config.WithRegion] and [config.WithBaseEndpoint]. ctx bounds the reading
-// of the configuration. No call to SQS is made; see [Broker.Ping].
+// of the configuration. No call to SQS is made; see [Broker.Ping]. The AWS
+// client has no close: its idle connections end by its own time-out, 90 s
+// unless configured otherwise, after Broker.Close as well.
 func Connect(ctx context.Context, o *Options, opts ...func(*config.LoadOptions) error) (*Broker, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
