@@ -70,12 +70,14 @@ func entries(n int, entry string) string {
 // batches are the refusals that all batch actions share.
 func batches() []refusal {
 	var rs []refusal
-	for action, rest := range map[string]string{
-		"SendMessageBatch": `"MessageBody":"x"`, "DeleteMessageBatch": `"ReceiptHandle":"HANDLE"`,
-		"ChangeMessageVisibilityBatch": `"ReceiptHandle":"HANDLE","VisibilityTimeout":1`,
+	for _, kind := range [][2]string{
+		{"SendMessageBatch", `"MessageBody":"x"`},
+		{"DeleteMessageBatch", `"ReceiptHandle":"HANDLE"`},
+		{"ChangeMessageVisibilityBatch", `"ReceiptHandle":"HANDLE","VisibilityTimeout":1`},
 	} {
+		action, rest := kind[0], kind[1]
 		one := func(name, entries, code, message string) {
-			rs = append(rs, refusal{action + " " + name, "API " + action + "; OBS 2024-04-30", action,
+			rs = append(rs, refusal{"batch " + name + " (" + action + ")", "API " + action + "; OBS 2024-04-30", action,
 				`{"QueueUrl":"STD","Entries":[` + entries + `]}`, "AWS.SimpleQueueService." + code, message})
 		}
 		badID := "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
