@@ -1,0 +1,132 @@
+package brokertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// Role is a set of the roles that a backend may have beyond broker.Broker.
+type Role uint8
+
+// Roles.
+const (
+	RoleRequester Role = 1 << iota
+	RoleResponder
+	RoleReceiver
+	RoleFlusher
+	RolePinger
+)
+
+// Harness tells the suite how to reach a backend, for one kind of destination.
+// Its functions are called from one goroutine at a time, in the bubble if
+// Virtual; failures are reported to the testing.TB that they are given.
+type Harness struct {
+	// Name names the backend and kind, such as "memory-sqs-fifo".
+	Name string
+
+	// Open makes a broker for one case, which closes it. What lies under it is
+	// for the function to end, by Cleanup.
+	Open func(tb testing.TB) broker.Broker
+
+	// Destination makes a new, empty destination that b reaches, and returns
+	// its name. It returns false if it cannot make one as wanted; the case is
+	// skipped then.
+	Destination func(tb testing.TB, b broker.Broker, want Config) (name string, ok bool)
+
+	// Roles are those that the backend declares. One that is declared and
+	// missing fails, and one that is there and not declared fails too.
+	Roles Role
+
+	// Virtual: every case runs in a testing/synctest bubble.
+	Virtual bool
+
+	// Lease is the shortest lease that Destination can give and that real time
+	// can wait for; 0: 30 s in virtual time, 1 s in real time.
+	Lease time.Duration
+
+	// Slack is how much later than promised a lease or delay may end; 0: 1.2 s.
+	Slack time.Duration
+
+	// Poll is the longest wait of a Receive; 0: 20 s in virtual time, 1 s in
+	// real time.
+	Poll time.Duration
+
+	// Patience bounds what a case waits for. It is reached by failures only;
+	// 0: 10 minutes in virtual time, 10 s in real time.
+	Patience time.Duration
+
+	// Wildcards: a subscription may name the subjects below a destination, as
+	// in "orders.*" and "orders.>". Without it such a pattern must be refused.
+	Wildcards bool
+
+	// Missing is the name of a destination that does not exist; "" where every
+	// name exists.
+	Missing string
+
+	// Slow are options of Subscribe that let at most 10 messages wait for a
+	// handler, for destinations that drop.
+	Slow []broker.SubscribeOption
+
+	// Unknown are the facts that this backend cannot know, by name, such as
+	// "publish.readers", each with the reason.
+	Unknown map[string]string
+
+	// Foreign publishes messages of somebody else's making through a second,
+	// native client (headers with several values, attributes of other types),
+	// and returns what must be delivered of them. Optional.
+	Foreign func(tb testing.TB, b broker.Broker, destination string) []broker.Message
+
+	// Settings are attributes that can be changed while Describe looks.
+	Settings []Setting
+
+	// Skip are cases that the server under test fails, by name, each with the
+	// document that says who is right. They are printed, not run.
+	Skip map[string]string
+}
+
+// Config is what a case wants of a destination. A field that is zero leaves it
+// to the harness.
+type Config struct {
+	Lease       time.Duration
+	MaxAttempts int  // with a dead-letter destination, in which they end
+	DeadLetter  bool // with a dead-letter destination, whatever the attempts
+	QueueDelay  time.Duration
+	Retention   time.Duration
+	MaxMessage  int64
+	ByContent   bool // deduplicates by content where there is no id
+	DedupByKey  bool // a deduplication id is unique for each key
+}
+
+// Setting is an attribute of a destination that a second client can change
+// while it is in use.
+type Setting struct {
+	// Fact is the name of the fact that shows it, such as "receive.lease".
+	Fact string
+	// Values are two or more words that the fact has, as its String gives them.
+	Values []string
+	// Set changes the attribute so that the fact has Values[i].
+	Set func(tb testing.TB, b broker.Broker, destination string, i int)
+}
+
+func (h *Harness) setDefaults() {
+	if h.Virtual {
+		setDefault(&h.Lease, 30*time.Second)
+		setDefault(&h.Poll, 20*time.Second)
+		setDefault(&h.Patience, 10*time.Minute)
+	}
+	setDefault(&h.Lease, time.Second)
+	setDefault(&h.Poll, time.Second)
+	setDefault(&h.Patience, 10*time.Second)
+	setDefault(&h.Slack, 1200*time.Millisecond)
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+func (r Role) has(all Role) bool { return r&all == all }

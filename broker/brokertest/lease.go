@@ -1,0 +1,173 @@
+package brokertest
+
+import (
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+func leaseCases() []Case {
+	return []Case{{
+		Name:   "leases/expired-comes-again",
+		Rule:   "What is not settled comes again when its lease ends, and not before.",
+		Fields: []string{"receive.lease", "receive.redelivery", "receive.guarantee"},
+		needs:  RoleReceiver,
+		run:    leaseExpires,
+	}, {
+		Name:  "leases/option-wins",
+		Rule:  "A Lease given to Receive holds in place of the destination's own.",
+		needs: RoleReceiver,
+		run:   leaseOption,
+	}, {
+		Name:  "leases/extend-holds",
+		Rule:  "An extended lease ends when Extend said, and not before.",
+		needs: RoleReceiver,
+		run:   leaseExtend,
+	}, {
+		Name:  "leases/extend-by-own",
+		Rule:  "Extend by 0 renews by the destination's own lease.",
+		needs: RoleReceiver,
+		run:   leaseExtendOwn,
+	}, {
+		Name:  "leases/late-is-lost",
+		Rule:  "Whatever is done after the lease has ended is ErrLeaseLost.",
+		needs: RoleReceiver,
+		run:   leaseLate,
+	}, {
+		Name:  "leases/stale-receipt",
+		Rule:  "An earlier delivery of a message has no hold on it: what is done with it is ErrLeaseLost and does not change the later one's lease.",
+		needs: RoleReceiver,
+		run:   leaseStale,
+	}, {
+		Name:   "leases/longest",
+		Rule:   "A lease ends at the declared maximum, whatever is extended, and asking for more is refused.",
+		Fields: []string{"receive.maxLease"},
+		needs:  RoleReceiver, virtual: true,
+		run: leaseLongest,
+	}, {
+		Name:   "leases/in-flight",
+		Rule:   "As many messages as declared can be leased at a time, and not one more.",
+		Fields: []string{"receive.inFlight"},
+		needs:  RoleReceiver, virtual: true,
+		run: leaseInFlight,
+	}}
+}
+
+func leaseExpires(e *env) {
+	d := e.open(Config{Lease: e.h.Lease})
+	claimed(e, d.sem.Receive.Lease)
+	d.put(1)
+	received := time.Now()
+	first := d.lease()
+	again := d.arrives("the second delivery", received, d.sem.Receive.Lease.V)
+	if again.ID != first.ID {
+		e.Errorf("another message, id %q; the first was %q", again.ID, first.ID)
+	}
+	d.settle(again)
+	if is(d.sem.Receive.Guarantee, broker.GuaranteeAtMostOnce) || isAbsent(d.sem.Receive.Redelivery) {
+		e.Errorf("delivered twice; declared %s, redelivery %s", d.sem.Receive.Guarantee, d.sem.Receive.Redelivery)
+	}
+}
+
+func leaseOption(e *env) {
+	d := e.open(Config{})
+	const lease = 2 * time.Second
+	d.put(1)
+	received := time.Now()
+	d.lease(broker.Lease(lease))
+	d.settle(d.arrives("the second delivery", received, lease))
+}
+
+func leaseExtend(e *env) {
+	d := e.open(Config{Lease: e.h.Lease})
+	d.put(1)
+	m := d.lease()
+	e.sleep(e.h.Lease / 2)
+	longer := 2*e.h.Lease + time.Second
+	extended := time.Now()
+	e.must("Extend", e.receiver().Extend(e.soon(), longer, m))
+	if l, ok := m.Handle.(broker.Leased); !ok {
+		e.Errorf("the Handle is no broker.Leased")
+	} else if left := l.LeaseEnd().Sub(extended); left > longer+e.h.Slack || left < longer-e.h.Slack {
+		e.Errorf("the Handle says that %v of the lease are left, want %v", left, longer)
+	}
+	d.settle(d.arrives("the second delivery", extended, longer))
+}
+
+func leaseExtendOwn(e *env) {
+	d := e.open(Config{Lease: e.h.Lease})
+	claimed(e, d.sem.Receive.Lease)
+	d.put(1)
+	m := d.lease()
+	e.sleep(e.h.Lease / 2)
+	extended := time.Now()
+	e.must("Extend", e.receiver().Extend(e.soon(), 0, m))
+	d.settle(d.arrives("the second delivery", extended, d.sem.Receive.Lease.V))
+}
+
+func leaseLate(e *env) {
+	d := e.open(Config{Lease: e.h.Lease})
+	r := e.receiver()
+	d.put(1)
+	m := d.lease()
+	e.sleep(e.h.Lease + e.h.Slack)
+	for what, err := range map[string]error{
+		"Extend":  r.Extend(e.soon(), time.Minute, m),
+		"Release": r.Release(e.soon(), 0, m),
+	} {
+		wantIs(e, what, broker.ItemError(err, 0), broker.ErrLeaseLost)
+	}
+	wantIs(e, "Delete", broker.ItemError(r.Delete(e.soon(), m), 0), broker.ErrLeaseLost)
+}
+
+func leaseStale(e *env) {
+	d := e.open(Config{Lease: e.h.Lease})
+	r := e.receiver()
+	d.put(1)
+	received := time.Now()
+	stale := d.lease()
+	fresh := d.arrives("the second delivery", received, e.h.Lease)
+	received = time.Now()
+	wantIs(e, "Release", broker.ItemError(r.Release(e.soon(), 0, stale), 0), broker.ErrLeaseLost)
+	wantIs(e, "Extend", broker.ItemError(r.Extend(e.soon(), time.Minute, stale), 0), broker.ErrLeaseLost)
+	again := d.arrives("the third delivery, after the second one's lease", received, e.h.Lease)
+	if again.ID != fresh.ID {
+		e.Errorf("another message, id %q, want %q", again.ID, fresh.ID)
+	}
+	wantIs(e, "Delete", broker.ItemError(r.Delete(e.soon(), stale), 0), broker.ErrLeaseLost)
+}
+
+func leaseLongest(e *env) {
+	d := e.open(Config{})
+	claimed(e, d.sem.Receive.MaxLease)
+	longest := d.sem.Receive.MaxLease.V
+	r := e.receiver()
+	d.put(1)
+	_, err := d.poll(1, 0, broker.Lease(longest+time.Second))
+	wantUnsupported(e, "a lease of a second more", err)
+	received := time.Now()
+	m := d.lease(broker.Lease(longest))
+	wantUnsupported(e, "extending by a second more", r.Extend(e.soon(), longest+time.Second, m))
+	e.sleep(longest / 2)
+	_ = r.Extend(e.soon(), longest, m) // shortened to what is left, or refused
+	d.settle(d.arrives("the second delivery, after the longest lease", received, longest))
+}
+
+func leaseInFlight(e *env) {
+	d := e.open(Config{})
+	claimed(e, d.sem.Receive.InFlight)
+	if d.sem.Receive.InFlight.State == broker.StateUnlimited {
+		d.put(1000)
+		d.leaseN(1000)
+		return
+	}
+	most := d.sem.Receive.InFlight.V
+	if most > 2000 {
+		e.Skipf("%d messages in flight are too many to see: %s", most, d.sem.Receive.InFlight.From)
+	}
+	d.put(most + 1)
+	d.leaseN(most)
+	if ds, _ := d.poll(1, 0); len(ds) > 0 {
+		e.Errorf("one message more than %d in flight", most)
+	}
+}
