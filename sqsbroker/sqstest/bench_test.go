@@ -90,7 +90,9 @@ func BenchmarkBacklog(b *testing.B) {
 					body += fmt.Sprintf(group, i)
 				}
 				post(b, h, "SendMessage", body+"}", nil)
-				var got struct{ Messages []struct{ ReceiptHandle string } }
+				var got struct {
+					Messages []struct{ ReceiptHandle string }
+				}
 				post(b, h, "ReceiveMessage", `{"QueueUrl":"`+c.queue+`"}`, &got)
 				post(b, h, "DeleteMessage", `{"QueueUrl":"`+c.queue+`","ReceiptHandle":"`+got.Messages[0].ReceiptHandle+`"}`, nil)
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/candidmq/candidmq/internal/queue"
@@ -90,3 +92,6 @@ func engineError(err error) error {
 		return err
 	}
 }
+
+// Actions are the names of the actions that are implemented, sorted.
+func Actions() []string { return slices.Sorted(maps.Keys(actions)) }

@@ -3,7 +3,6 @@ package sqstest_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -15,17 +14,17 @@ func Example() {
 	srv := sqstest.NewServer(nil)
 	defer srv.Close()
 	if err := srv.CreateQueue("jobs", nil); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	url := aws.String(srv.QueueURL("jobs"))
 
 	ctx, client := context.Background(), srv.Client()
 	if _, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("hello")}); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	got, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(*got.Messages[0].Body)
 	stats, err := srv.Stats("jobs")
