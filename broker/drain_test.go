@@ -302,3 +302,28 @@ func TestBackoffDelay(t *testing.T) {
 		t.Errorf("the zero Backoff: %v", got)
 	}
 }
+
+// What the client had received when the drain began is dispatched while the
+// intake stops: the drain must wait for it, although nothing ran at its begin.
+func TestDrainWaitsForWhatStopDispatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handled := false
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			time.Sleep(time.Second)
+			handled = true
+			return nil
+		}, broker.Concurrency(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Run(func(context.Context) int {
+			time.Sleep(time.Second)
+			p.Dispatch(message("late", ""))
+			return 0
+		})
+		report := drain(t, p.Subscription())
+		if !handled || report.Finished != 1 {
+			t.Errorf("drained before the last handler returned: %+v", report)
+		}
+	})
+}

@@ -33,8 +33,9 @@ type Subscription struct {
 	begun   bool
 	paused  bool
 	calls   int           // Drain calls made from inside handlers
-	settled chan struct{} // closed when only those handlers still run; nil until asked for
-	empty   chan struct{} // closed when no handler runs; nil until the drain
+	settled chan struct{} // closed when only those handlers still run; nil until asked for, and afterwards
+	dry     bool          // the intake has stopped
+	empty   chan struct{} // closed when it has, and no handler runs
 }
 
 // Counts is a snapshot of what a subscription has seen since it began. Later
@@ -74,6 +75,7 @@ func (s *Subscription) init(ctx context.Context, subject string) {
 	s.draining = make(chan struct{})
 	s.stopped = make(chan struct{})
 	s.done = make(chan struct{})
+	s.empty = make(chan struct{})
 	s.report.Subject = subject
 }
 
@@ -145,9 +147,7 @@ func (s *Subscription) begin(cause error) {
 	}
 	s.begun = true
 	s.err = cause
-	s.empty = make(chan struct{})
 	close(s.draining)
-	s.checkIdle()
 	go s.finish()
 }
 
@@ -157,7 +157,11 @@ func (s *Subscription) finish() {
 	stop := s.stop
 	s.mu.Unlock()
 	stop()
-	close(s.stopped)
+	s.mu.Lock()
+	close(s.stopped) // only now: stop may still have dispatched what the client had
+	s.dry = true
+	s.checkIdle()
+	s.mu.Unlock()
 	<-s.empty
 	if s.end != nil {
 		s.end()
@@ -184,14 +188,15 @@ func (s *Subscription) enterLocked(d *Delivery) {
 // leaveLocked takes one delivery out of what a drain waits for.
 func (s *Subscription) leaveLocked() {
 	s.counts.InFlight--
-	if s.begun {
-		s.checkIdle()
-	}
+	s.checkIdle()
 }
 
-// checkIdle closes empty and settled when what they stand for has come true.
-// The caller holds mu.
+// checkIdle closes empty and settled when what they stand for has come true:
+// the intake has stopped, and no handler runs. The caller holds mu.
 func (s *Subscription) checkIdle() {
+	if !s.dry {
+		return
+	}
 	if s.settled != nil && s.counts.InFlight <= s.calls {
 		close(s.settled)
 		s.settled = nil
@@ -218,14 +223,7 @@ func (s *Subscription) callFromHandler() <-chan struct{} {
 	}
 	s.checkIdle()
 	s.mu.Unlock()
-
-	over := make(chan struct{})
-	go func() {
-		<-s.stopped
-		<-settled
-		close(over)
-	}()
-	return over
+	return settled
 }
 
 func (s *Subscription) callReturned() {
