@@ -18,6 +18,7 @@ type Engine struct {
 	queues  map[string]*queue
 	touched []*queue // those whose polls may have something to take
 	lastSeq uint64
+	spare   []*msg
 	observe func(Event)
 	worst   *worst // nil unless it is played
 }

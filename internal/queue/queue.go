@@ -123,8 +123,9 @@ func (q *queue) advance(now time.Time) {
 // endRetention discards what is too old.
 func (q *queue) endRetention(now time.Time) {
 	for m := q.ages.oldest(); m != nil && now.Sub(m.Sent) >= q.config.Retention; m = q.ages.oldest() {
-		q.remove(m)
 		q.report(EventDiscarded, m, now)
+		q.remove(m)
+		q.engine.recycle(m)
 	}
 }
 

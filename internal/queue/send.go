@@ -5,9 +5,6 @@ import "time"
 // Send stores a message, or finds it to be a duplicate. It does not block. The
 // error is ErrNoQueue or ErrClosed.
 func (e *Engine) Send(name string, s Send) (Sent, error) {
-	m := &msg{Message: Message{ // before the mutex: nobody has to wait for it
-		ID: s.ID, Body: s.Body, Attrs: s.Attrs, Group: s.Group, DedupID: s.DedupID,
-	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	q, now, err := e.enter(name)
@@ -21,8 +18,7 @@ func (e *Engine) Send(name string, s Send) (Sent, error) {
 			return first, nil
 		}
 	}
-	m.Sent = now
-	q.admit(m, &s, now)
+	m := q.admit(&s, now)
 	sent := Sent{ID: m.ID, Seq: m.Seq, Time: now}
 	if remember {
 		q.dedup.remember(key, sent)
@@ -33,14 +29,17 @@ func (e *Engine) Send(name string, s Send) (Sent, error) {
 }
 
 // admit adds a new message with the delay that holds for it.
-func (q *queue) admit(m *msg, s *Send, now time.Time) {
+func (q *queue) admit(s *Send, now time.Time) *msg {
+	m := q.engine.newMsg()
+	m.ID, m.Body, m.Attrs, m.Group, m.DedupID, m.Sent = s.ID, s.Body, s.Attrs, s.Group, s.DedupID, now
 	delay := q.config.Delay
 	if s.HasDelay {
 		delay = s.Delay
 	}
 	if delay > 0 {
 		q.add(m, Delayed, now.Add(delay))
-		return
+	} else {
+		q.add(m, Ready, time.Time{})
 	}
-	q.add(m, Ready, time.Time{})
+	return m
 }

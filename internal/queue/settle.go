@@ -25,6 +25,7 @@ func (e *Engine) Delete(name string, r Receipt) error {
 		q.release(m)
 	} else {
 		q.remove(m)
+		e.recycle(m)
 	}
 	e.serve(now)
 	return nil
