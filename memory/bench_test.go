@@ -109,9 +109,9 @@ func BenchmarkReceiveDelete(b *testing.B) {
 	}
 }
 
-// work settles one message; false when it is to stop.
+// work settles one message; false when it is to stop. It does not call Helper,
+// which costs a tenth of what is measured.
 func work(ctx context.Context, b *testing.B, m *SQS, queue string) bool {
-	b.Helper()
 	ds, err := m.Receive(ctx, queue, 1)
 	if ctx.Err() != nil {
 		return false

@@ -73,7 +73,8 @@ type delivery struct {
 }
 
 func (b *SQS) deliver(q *settings, subject string, m *queue.Message, lease time.Duration) *broker.Delivery {
-	d := &delivery{Delivery: q.delivery(subject, m)}
+	d := &delivery{}
+	q.fill(&d.Delivery, subject, m)
 	h := &d.handle
 	h.owner, h.queue = b, q.name
 	h.receipt = m.Receipt
@@ -84,20 +85,17 @@ func (b *SQS) deliver(q *settings, subject string, m *queue.Message, lease time.
 	return &d.Delivery
 }
 
-// delivery is m without a Handle.
-func (q *settings) delivery(subject string, m *queue.Message) broker.Delivery {
-	d := broker.Delivery{
-		Message:  broker.Message{Subject: subject, Body: m.Body, Tenant: m.Group},
-		ID:       m.ID,
-		Source:   q.name,
-		Attempt:  m.Receives,
-		Time:     m.Sent,
-		LeaseEnd: m.LeaseEnd,
-	}
+// fill makes d of m, without a Handle.
+func (q *settings) fill(d *broker.Delivery, subject string, m *queue.Message) {
+	d.Subject, d.Body = subject, m.Body
 	d.Header, _ = m.Attrs.(broker.Header)
+	d.ID, d.Source = m.ID, q.name
+	d.Attempt = m.Receives
+	d.Time, d.LeaseEnd = m.Sent, m.LeaseEnd
 	if q.rules.FIFO {
-		d.Key, d.Tenant, d.DedupID = m.Group, "", m.DedupID
+		d.Key, d.DedupID = m.Group, m.DedupID
 		d.Sequence = broker.NewSequence(m.Seq)
+	} else {
+		d.Tenant = m.Group
 	}
-	return d
 }

@@ -87,11 +87,14 @@ func newSQS(o *SQSOptions, a *activity) *SQS {
 // Subscribe implements [broker.Subscriber] by [broker.Consume]. It needs a
 // [broker.Group], and all subscriptions of a queue name the same one.
 func (b *SQS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
-	q, err := b.begin(ctx, OpSubscribe, subject)
-	if err != nil {
+	if err := b.open(ctx, OpSubscribe, subject); err != nil {
 		return nil, err
 	}
 	if err := sqsrules.CheckSubscribe(opts); err != nil {
+		return nil, err
+	}
+	q, err := b.resolve(OpSubscribe, subject)
+	if err != nil {
 		return nil, err
 	}
 	sub, err := b.groups.Subscribe(q.name, opts, func(rest []broker.SubscribeOption) (*broker.Subscription, error) {

@@ -94,6 +94,7 @@ func TestSQSBadInput(t *testing.T) {
 		"extend over 12 h":       {b.Extend(t.Context(), 13*time.Hour), errors.ErrUnsupported},
 		"negative release":       {b.Release(t.Context(), -1), broker.ErrInvalid},
 		"subscribe, no group":    {subscribe("q"), errors.ErrUnsupported},
+		"subscribe, fan-out":     {subscribe("orders.*"), errors.ErrUnsupported},
 		"subscribe, unknown":     {subscribe("other", broker.Group("g")), broker.ErrNotFound},
 		"subscribe, long lease":  {subscribe("q", broker.Group("g"), broker.Lease(13*time.Hour)), errors.ErrUnsupported},
 		"subscribe, odd option":  {subscribe("q", broker.Group("g"), odd{}), errors.ErrUnsupported},

@@ -36,7 +36,7 @@ func (b *SQS) Inspect(subject string) (QueueState, error) {
 	for _, s := range []queue.State{queue.Ready, queue.InFlight, queue.Delayed} {
 		for _, m := range b.look(target, s) {
 			if m.Source == q.name {
-				state.DeadLetters = append(state.DeadLetters, target.delivery(target.name, &m))
+				state.DeadLetters = append(state.DeadLetters, target.copyOf(&m))
 			}
 		}
 	}
@@ -46,9 +46,14 @@ func (b *SQS) Inspect(subject string) (QueueState, error) {
 func (b *SQS) peek(q *settings, s queue.State) []broker.Delivery {
 	var ds []broker.Delivery
 	for _, m := range b.look(q, s) {
-		ds = append(ds, q.delivery(q.name, &m))
+		ds = append(ds, q.copyOf(&m))
 	}
 	return ds
+}
+
+func (q *settings) copyOf(m *queue.Message) (d broker.Delivery) {
+	q.fill(&d, q.name, m)
+	return d
 }
 
 // look finds nothing in a queue that was deleted meanwhile.

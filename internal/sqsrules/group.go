@@ -20,20 +20,14 @@ type members struct {
 }
 
 // Subscribe takes [broker.Group] out of the options, checks it and calls start
-// with the others, and with [broker.Batch] as a queue receives. queue is the queue's own name, so that two names for it are
-// one. A group has a queue until the last of its subscriptions is over. start
-// must not block: subscriptions start one at a time.
+// with the others, and with [broker.Batch] as a queue receives. queue is the
+// queue's own name, so that two names for it are one. A group has a queue until
+// the last of its subscriptions is over. start must not block: subscriptions
+// start one at a time. The options have passed [CheckSubscribe].
 func (g *Groups) Subscribe(queue string, opts []broker.SubscribeOption,
 	start func(opts []broker.SubscribeOption) (*broker.Subscription, error),
 ) (*broker.Subscription, error) {
 	group, rest := splitGroup(opts)
-	if group == "" {
-		return nil, &broker.UnsupportedError{
-			Backend: Backend, What: "Subscribe without Group",
-			Why:     "a queue gives each message to one of its consumers: it cannot fan out",
-			Instead: "broker.Group, and for fan-out an SNS topic with a queue for each subscriber",
-		}
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	others := g.members(queue)
@@ -73,6 +67,18 @@ func (g *Groups) members(queue string) *members {
 	clear(m.subs[len(live):])
 	m.subs = live
 	return m
+}
+
+// checkGroup refuses a Subscribe without a group.
+func checkGroup(group broker.Group) error {
+	if group != "" {
+		return nil
+	}
+	return &broker.UnsupportedError{
+		Backend: Backend, What: "Subscribe without Group",
+		Why:     "a queue gives each message to one of its consumers: it cannot fan out",
+		Instead: "broker.Group, and for fan-out an SNS topic with a queue for each subscriber",
+	}
 }
 
 func splitGroup(opts []broker.SubscribeOption) (broker.Group, []broker.SubscribeOption) {

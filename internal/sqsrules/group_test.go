@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -11,6 +12,22 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSubscribeNeedsAGroup(t *testing.T) {
+	for _, test := range []struct {
+		opts []broker.SubscribeOption
+		want error
+	}{
+		{nil, errors.ErrUnsupported},
+		{[]broker.SubscribeOption{broker.Group("")}, errors.ErrUnsupported},
+		{[]broker.SubscribeOption{broker.Group("g")}, nil},
+		{[]broker.SubscribeOption{broker.Group("g"), broker.Lease(13 * time.Hour)}, errors.ErrUnsupported},
+	} {
+		if err := CheckSubscribe(test.opts); !errors.Is(err, test.want) {
+			t.Errorf("%v: got %v, want %v", test.opts, err, test.want)
+		}
+	}
+}
 
 func TestGroups(t *testing.T) {
 	var groups Groups
@@ -34,7 +51,7 @@ func TestGroups(t *testing.T) {
 		group broker.Group
 		fine  bool
 	}{
-		{"q", "", false}, {"q", "a", true}, {"q", "a", true}, {"q", "b", false}, {"r", "b", true},
+		{"q", "a", true}, {"q", "a", true}, {"q", "b", false}, {"r", "b", true},
 	} {
 		sub, err := subscribe(test.queue, test.group, broker.Concurrency(2))
 		if (err == nil) != test.fine || err != nil && !errors.Is(err, errors.ErrUnsupported) {

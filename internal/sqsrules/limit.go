@@ -96,8 +96,14 @@ func CheckShortPoll(wait, own time.Duration) error {
 	}
 }
 
-// CheckSubscribe checks the options of a Subscribe that have limits here.
+// CheckSubscribe checks the options of a Subscribe: that there is a group, and
+// limits. It comes before the look at the queue's name, so that who subscribes
+// to a wildcard is told of the group and of fan-out, not of a bad name.
 func CheckSubscribe(opts []broker.SubscribeOption) error {
+	group, _ := splitGroup(opts)
+	if err := checkGroup(group); err != nil {
+		return err
+	}
 	for _, opt := range opts {
 		if l, ok := opt.(broker.Lease); ok {
 			if err := CheckLease(time.Duration(l)); err != nil {

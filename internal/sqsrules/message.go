@@ -1,6 +1,7 @@
 package sqsrules
 
 import (
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 
@@ -67,11 +68,27 @@ func checkBody(body []byte) error {
 	if len(body) == 0 {
 		return fieldError("Body", "", "at least one character: SQS takes no empty body")
 	}
-	if i := foreignCharacter(body); i >= 0 {
+	plain := plainPrefix(body)
+	if i := foreignCharacter(body[plain:]); i >= 0 {
+		i += plain
 		return fieldError("Body", "the character at byte "+itoa(i),
 			"UTF-8 of the characters of XML 1.0, as SQS takes no others (API SendMessage); encode a binary body, such as by base64")
 	}
 	return nil
+}
+
+// plainPrefix is how many bytes at the begin of body, in words of eight, are
+// certainly printable ASCII: what most bodies are of, at a fifth of the time.
+func plainPrefix(body []byte) int {
+	const each, high = 0x2020202020202020, 0x8080808080808080
+	n := 0
+	for ; n+8 <= len(body); n += 8 {
+		word := binary.LittleEndian.Uint64(body[n:])
+		if (word|(word-each))&high != 0 { // a byte is above 0x7f, or below 0x20
+			break
+		}
+	}
+	return n
 }
 
 // foreignCharacter is the position of the first character that SQS does not

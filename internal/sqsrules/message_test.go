@@ -247,6 +247,24 @@ func TestRejectHeader(t *testing.T) {
 	}
 }
 
+// A word of eight bytes decides as each of its bytes would.
+func TestCheckLooksAtEveryByte(t *testing.T) {
+	for at := range 24 {
+		for c := range 256 {
+			body := []byte(strings.Repeat("x", 24))
+			body[at] = byte(c)
+			fine := c < 0x80 && (c >= ' ' || c == '\t' || c == '\n' || c == '\r')
+			err := Check(&broker.Message{Body: body}, Queue{})
+			if (err == nil) != fine {
+				t.Fatalf("byte %#x at %d: got %v", c, at, err)
+			}
+			if want := strconv.Itoa(at); err != nil && !strings.Contains(err.Error(), "byte "+want) {
+				t.Fatalf("byte %#x at %d: got %v", c, at, err)
+			}
+		}
+	}
+}
+
 func BenchmarkCheck(b *testing.B) {
 	m := broker.Message{Subject: "q", Body: []byte(strings.Repeat("x", 128))}
 	b.ReportAllocs()
