@@ -157,6 +157,7 @@ func TestSubscribeRefuses(t *testing.T) {
 			want        error
 		}{
 			{"no group", "jobs", nil, errors.ErrUnsupported},
+			{"fan-out", "orders.*", nil, errors.ErrUnsupported},
 			{"no queue", "none", []broker.SubscribeOption{workers}, broker.ErrNotFound},
 			{"no name", "orders.placed", []broker.SubscribeOption{workers}, broker.ErrInvalid},
 			{"a lease over 12 h", "jobs", []broker.SubscribeOption{workers, broker.Lease(13 * time.Hour)}, errors.ErrUnsupported},
