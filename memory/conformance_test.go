@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ func coreNATS() brokertest.Harness {
 func sqs(kind, suffix string) brokertest.Harness {
 	n := 0
 	create := func(tb testing.TB, b broker.Broker, o memory.QueueOptions) string {
+		tb.Helper()
 		n++
 		name := fmt.Sprint("orders-", n, suffix)
 		if err := b.(*memory.SQS).CreateQueue(name, o); err != nil {
@@ -48,6 +50,7 @@ func sqs(kind, suffix string) brokertest.Harness {
 		Virtual: true,
 		Open:    func(testing.TB) broker.Broker { return memory.NewSQS(nil) },
 		Destination: func(tb testing.TB, b broker.Broker, want brokertest.Config) (string, bool) {
+			tb.Helper()
 			o, ok := queueOptions(want, suffix != "")
 			if !ok {
 				return "", false
@@ -82,6 +85,7 @@ func queueOptions(want brokertest.Config, fifo bool) (memory.QueueOptions, bool)
 func settings(fifo bool) []brokertest.Setting {
 	set := func(fact string, values []string, change func(o *memory.QueueOptions, i int)) brokertest.Setting {
 		return brokertest.Setting{Fact: fact, Values: values, Set: func(tb testing.TB, b broker.Broker, queue string, i int) {
+			tb.Helper()
 			var o memory.QueueOptions
 			change(&o, i)
 			if err := b.(*memory.SQS).UpdateQueue(queue, o); err != nil {
@@ -103,6 +107,20 @@ func settings(fifo bool) []brokertest.Setting {
 			o.MaxMessage = []int{1 << 10, 1 << 18}[i]
 		}),
 	}
+	all = append(all, brokertest.Setting{
+		Fact: "receive.maxAttempts", Values: []string{"3", "7"},
+		Set: func(tb testing.TB, b broker.Broker, queue string, i int) {
+			tb.Helper()
+			target := "dead-" + queue
+			err := errors.Join(
+				b.(*memory.SQS).CreateQueue(target, memory.QueueOptions{}),
+				b.(*memory.SQS).UpdateQueue(queue, memory.QueueOptions{DeadLetter: target, MaxReceives: []int{3, 7}[i]}),
+			)
+			if err != nil {
+				tb.Error(err)
+			}
+		},
+	})
 	if fifo {
 		all = append(all,
 			set("publish.dedupBy", []string{"id", "id-or-content"}, func(o *memory.QueueOptions, i int) {

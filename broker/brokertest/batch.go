@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -139,7 +140,7 @@ func batchPartial(e *env) {
 // wantBatchError wants one that fails the given items and no others.
 func wantBatchError(e *env, err error, n int, failed ...int) {
 	e.Helper()
-	b, ok := err.(*broker.BatchError)
+	b, ok := errors.AsType[*broker.BatchError](err)
 	if !ok || len(b.Errs) != n {
 		e.Fatalf("got %T (%v), want a BatchError of %d items", err, err, n)
 	}

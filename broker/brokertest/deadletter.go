@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -107,7 +108,7 @@ func deadLetterReject(e *env) {
 	e.must("Reject", e.receiver().Reject(e.soon(), "as the case wants", d.lease()))
 	d.nothing("it was rejected")
 	got := target.lease()
-	if string(got.Body) != string(m.Body) || got.Header["kept"] != "yes" {
+	if !bytes.Equal(got.Body, m.Body) || got.Header["kept"] != "yes" {
 		e.Errorf("body %q and header %q in the dead-letter destination, want %q and its header", got.Body, got.Header, m.Body)
 	}
 	target.settle(got)

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -72,7 +73,7 @@ func dedupInside(e *env) {
 		m := d.message(e.body())
 		d.send(m)
 		d.send(m)
-		if got := in.take(2); string(got[0].Body) != string(got[1].Body) {
+		if got := in.take(2); !bytes.Equal(got[0].Body, got[1].Body) {
 			e.Errorf("bodies %q, want the same twice", bodies(got))
 		}
 		if !isAbsent(d.sem.Publish.DedupWindow) {

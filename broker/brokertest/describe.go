@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -159,7 +160,7 @@ func describeRequire(e *env) {
 	}
 	e.must("Require of what is there", broker.Require(e.soon(), e.b, d.name, met...))
 	err := broker.Require(e.soon(), e.b, d.name, append(met, missed...)...)
-	r, ok := err.(*broker.RequireError)
+	r, ok := errors.AsType[*broker.RequireError](err)
 	if !ok || len(r.Gaps) != len(missed) {
 		e.Fatalf("%v, want a RequireError with %d gaps", err, len(missed))
 	}

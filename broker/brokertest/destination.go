@@ -213,7 +213,7 @@ type inbox struct {
 }
 
 // inbox opens one. What nobody reads may be lost, so it is opened first.
-func (d dest) inbox(opts ...broker.SubscribeOption) inbox {
+func (d dest) inbox() inbox {
 	d.Helper()
 	if d.leased() {
 		return inbox{dest: d}
@@ -222,7 +222,7 @@ func (d dest) inbox(opts ...broker.SubscribeOption) inbox {
 	d.subscribe(func(_ context.Context, m *broker.Delivery) error {
 		got <- m
 		return nil
-	}, opts...)
+	})
 	return inbox{d, got}
 }
 

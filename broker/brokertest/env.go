@@ -45,7 +45,7 @@ func (e *env) explain(format string, args []any) string {
 func (e *env) Skipf(format string, args ...any) {
 	e.Helper()
 	e.result.Skipped = fmt.Sprintf(format, args...)
-	e.TB.Skip(e.result.Skipped)
+	e.Skip(e.result.Skipped)
 }
 
 // must ends the case if a call failed that has to work.

@@ -52,7 +52,7 @@ func lifecycleCases() []Case {
 
 // worker is a handler that works until it is released.
 type worker struct {
-	started  chan struct{}
+	started  chan (<-chan struct{}) // gives what is closed when a drain begins
 	release  chan struct{}
 	once     sync.Once
 	finished atomic.Int32
@@ -60,7 +60,7 @@ type worker struct {
 }
 
 func (e *env) worker() *worker {
-	w := &worker{started: make(chan struct{}, 100), release: make(chan struct{})}
+	w := &worker{started: make(chan (<-chan struct{}), 100), release: make(chan struct{})}
 	e.Cleanup(w.open)
 	return w
 }
@@ -68,7 +68,7 @@ func (e *env) worker() *worker {
 func (w *worker) open() { w.once.Do(func() { close(w.release) }) }
 
 func (w *worker) handle(ctx context.Context, _ *broker.Delivery) error {
-	w.started <- struct{}{}
+	w.started <- broker.Draining(ctx)
 	select {
 	case <-w.release:
 	case <-ctx.Done():
@@ -83,7 +83,7 @@ func drainFinishes(e *env) {
 	w := e.worker()
 	sub := d.subscribe(w.handle)
 	d.put(1)
-	next(e, w.started, "the handler")
+	draining := next(e, w.started, "the handler")
 	done := make(chan broker.Report, 1)
 	failed := make(chan error, 1)
 	go func() {
@@ -91,6 +91,7 @@ func drainFinishes(e *env) {
 		failed <- err
 		done <- report
 	}()
+	next(e, draining, "the drain to begin")
 	e.calm()
 	if len(done) > 0 || w.finished.Load() > 0 {
 		e.Errorf("Drain returned, or the handler, before the work was done")
@@ -202,9 +203,10 @@ func closeDrains(e *env) {
 	w := e.worker()
 	sub := d.subscribe(w.handle)
 	d.put(1)
-	next(e, w.started, "the handler")
+	draining := next(e, w.started, "the handler")
 	closed := make(chan error, 1)
 	go func() { closed <- e.b.Close(e.soon()) }()
+	next(e, draining, "the drain to begin")
 	e.calm()
 	if len(closed) > 0 {
 		e.Errorf("Close returned before the work was done")

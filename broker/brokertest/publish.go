@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"maps"
 	"time"
 
@@ -79,7 +80,7 @@ func publishArrives(e *env) {
 // wantMessage compares what every backend carries.
 func (e *env) wantMessage(d *broker.Delivery, m broker.Message) {
 	e.Helper()
-	if string(d.Body) != string(m.Body) {
+	if !bytes.Equal(d.Body, m.Body) {
 		e.Errorf("body %.60q, want %.60q", d.Body, m.Body)
 	}
 	if !maps.Equal(d.Header, m.Header) {

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -71,7 +72,7 @@ func redeliveryGuarantee(e *env) {
 		e.Errorf("declared %s, and redelivery %s", d.sem.Receive.Guarantee, d.sem.Receive.Redelivery)
 	}
 	if again {
-		if r := next(e, got, "the second delivery"); string(r.Body) != string(m.Body) {
+		if r := next(e, got, "the second delivery"); !bytes.Equal(r.Body, m.Body) {
 			e.Errorf("message %q again, want %q", r.Body, m.Body)
 		}
 		return

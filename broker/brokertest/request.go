@@ -177,5 +177,7 @@ func requestPublished(e *env) {
 	}, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told <- err }))
 	d.put(1)
 	next(e, handled, "the responder")
-	next(e, told, "OnError to be told")
+	if err := next(e, told, "OnError to be told"); err == nil {
+		e.Errorf("OnError is told nil")
+	}
 }

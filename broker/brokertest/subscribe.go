@@ -91,13 +91,13 @@ func subscribeWithoutGroup(e *env) {
 }
 
 // bare is an inbox by a subscription without a group.
-func (e *env) bare(d dest, opts ...broker.SubscribeOption) inbox {
+func (e *env) bare(d dest) inbox {
 	e.Helper()
 	got := make(chan *broker.Delivery, 1000)
 	_, err := e.b.Subscribe(e.soon(), d.name, func(_ context.Context, m *broker.Delivery) error {
 		got <- m
 		return nil
-	}, opts...)
+	})
 	e.must("Subscribe", err)
 	return inbox{d, got}
 }

@@ -1,0 +1,54 @@
+package natsbroker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/broker/brokertest"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+func TestConformance(t *testing.T) {
+	s := startServer(t)
+	n := 0
+	brokertest.Run(t, brokertest.Harness{
+		Name: "nats-core",
+		Open: func(tb testing.TB) broker.Broker {
+			tb.Helper()
+			return newBroker(tb, s, nil)
+		},
+		Destination: func(_ testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
+			n++
+			return fmt.Sprint("orders.", n), want == brokertest.Config{}
+		},
+		Roles: brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
+		Slow:  []broker.SubscribeOption{natsbroker.PendingLimits{Messages: 10}},
+
+		Wildcards: true,
+		Unknown: map[string]string{
+			"publish.storedBy": "the streams are not read",
+			"publish.readers":  "the server does not tell a client",
+		},
+		Foreign: func(tb testing.TB, _ broker.Broker, subject string) []broker.Message {
+			tb.Helper()
+			nc := dial(tb, s)
+			several := &nats.Msg{Subject: subject, Data: []byte("several"), Header: nats.Header{"K": {"first", "second"}, "k": {"100%"}}}
+			noHeader := &nats.Msg{Subject: subject, Data: []byte{0, 0xff}}
+			for _, m := range []*nats.Msg{several, noHeader} {
+				if err := nc.PublishMsg(m); err != nil {
+					tb.Fatal(err)
+				}
+			}
+			if err := nc.Flush(); err != nil {
+				tb.Fatal(err)
+			}
+			return []broker.Message{
+				{Body: several.Data, Header: broker.Header{"K": "first", "k": "100%"}},
+				{Body: noHeader.Data},
+			}
+		},
+	})
+}
