@@ -26,7 +26,7 @@ type Handler struct {
 
 	mu       sync.RWMutex // held while the engine is asked about its queues, never the other way round
 	queues   map[address]*sqsQueue
-	byEngine map[string]*sqsQueue // by the engine's name for it
+	byEngine map[string]address // by the engine's names, dropped queues too
 	deleted  map[address]time.Time
 	lastID   uint64
 	timers   sync.WaitGroup // of move tasks
@@ -40,7 +40,7 @@ type Handler struct {
 func NewHandler(opts *Options) *Handler {
 	h := &Handler{
 		queues:   make(map[address]*sqsQueue),
-		byEngine: make(map[string]*sqsQueue),
+		byEngine: make(map[string]address),
 		deleted:  make(map[address]time.Time),
 		calls:    make(map[string]int),
 	}

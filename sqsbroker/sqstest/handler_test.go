@@ -211,6 +211,17 @@ func TestCloseEndsMoveTasks(t *testing.T) {
 	srv.Close()
 }
 
+// So it does when the task's queue is gone and its clock stands still.
+func TestCloseForgetsTasksOfDeletedQueues(t *testing.T) {
+	srv := sqstest.NewServer(&sqstest.Options{Clock: sqstest.NewManualClock(time.Now())})
+	e := &env{t, srv, srv.Client()}
+	_, dead := pair(e, "", 1)
+	startMove(e, &sqs.StartMessageMoveTaskInput{SourceArn: str(srv.ARN("dead"))})
+	_, err := e.c.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &dead})
+	e.ok("DeleteQueue", err)
+	srv.Close()
+}
+
 func TestMemoryServerOutlivesItsDialers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := sqstest.NewMemoryServer(nil)
@@ -260,10 +271,31 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// A client that is slow with its request has its long poll in full.
+func TestSlowRequestThenLongPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, nil)
+		defer e.srv.Close()
+		e.queue("q", nil)
+		body := `{"QueueUrl":"q","WaitTimeSeconds":20}`
+		conn := dial(t, e.srv)
+		begin := time.Now()
+		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: %d\r\n\r\n{", len(body))
+		e.ok("head", err)
+		time.Sleep(25 * time.Second)
+		_, err = io.WriteString(conn, body[1:])
+		e.ok("body", err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		e.ok("answer", err)
+		_ = resp.Body.Close()
+		equal(t, "status", resp.StatusCode, http.StatusOK)
+		equal(t, "took", time.Since(begin), 45*time.Second)
+	})
+}
+
 func dial(t *testing.T, srv *sqstest.Server) net.Conn {
 	t.Helper()
-	transport := srv.Config().HTTPClient.(*http.Client).Transport.(*http.Transport)
-	conn, err := transport.DialContext(context.Background(), "tcp", "x")
+	conn, err := srv.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

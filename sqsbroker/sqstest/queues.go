@@ -118,7 +118,7 @@ func (h *Handler) add(a address, s settings, tags map[string]string) error {
 	if err := h.engine.Create(q.engine, config); err != nil {
 		return engineError(err)
 	}
-	h.queues[a], h.byEngine[q.engine] = q, q
+	h.queues[a], h.byEngine[q.engine] = q, a
 	delete(h.deleted, a)
 	return nil
 }
@@ -143,7 +143,6 @@ func (h *Handler) deleteQueue(c *call, in *queueURL) (*nothing, error) {
 	}
 	q.endTasks()
 	delete(h.queues, q.addr)
-	delete(h.byEngine, q.engine)
 	h.deleted[q.addr] = h.clock.Now()
 	if err := h.engine.Drop(q.engine); err != nil {
 		return nil, engineError(err)

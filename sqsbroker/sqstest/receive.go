@@ -145,22 +145,17 @@ func (h *Handler) systemOf(q *sqsQueue, m *queue.Message, kept *content) map[str
 		all[traceHeader] = *a.StringValue
 	}
 	if m.Source != "" {
-		if arn, ok := h.sourceARN(m.Source); ok {
-			all["DeadLetterQueueSourceArn"] = arn
-		}
+		all["DeadLetterQueueSourceArn"] = h.sourceARN(m.Source)
 	}
 	return all
 }
 
-// sourceARN is the ARN of the queue that a message was moved from, if it is
-// still there.
-func (h *Handler) sourceARN(engine string) (arn string, ok bool) {
+// sourceARN is the ARN of the queue that a message was moved from, which may be
+// gone.
+func (h *Handler) sourceARN(engine string) string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if q := h.byEngine[engine]; q != nil {
-		return h.arn(q.addr), true
-	}
-	return "", false
+	return h.arn(h.byEngine[engine])
 }
 
 func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -63,6 +63,10 @@ var deadLetterRules = []rule{
 			equal(t, "attribute", *m.MessageAttributes["a"].StringValue, "v")
 			equal(t, "count", m.Attributes["ApproximateReceiveCount"], "3")
 			equal(t, "source", m.Attributes["DeadLetterQueueSourceArn"], e.srv.ARN("source"))
+			_, err := e.c.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &source})
+			e.ok("DeleteQueue", err)
+			time.Sleep(30 * time.Second)
+			equal(t, "source deleted", e.receive(dead, 1, allSystem)[0].Attributes["DeadLetterQueueSourceArn"], e.srv.ARN("source"))
 		}},
 	{"count-as-string", "maxReceiveCount is a number or a string.", "OBS",
 		func(t *testing.T, e *env) {

@@ -185,6 +185,9 @@ var queueRules = []rule{
 			equal(t, "key", got["KmsMasterKeyId"]+" "+got["KmsDataKeyReusePeriodSeconds"]+" "+got["SqsManagedSseEnabled"], "testKeyId 6000 false")
 			e.ok("set", e.set(url, attrs{"KmsMasterKeyId": "", "KmsDataKeyReusePeriodSeconds": ""}))
 			equal(t, "attributes", len(e.attributes(url)), 12)
+			e.ok("set", e.set(e.queue("key", nil), attrs{"KmsMasterKeyId": "k"}))
+			got = e.attributes(e.srv.QueueURL("key"))
+			equal(t, "a key alone", got["KmsDataKeyReusePeriodSeconds"]+" "+got["SqsManagedSseEnabled"], "300 false")
 		}},
 	{"counts", "The three approximate counts tell ready, in flight and delayed messages.", "API GetQueueAttributes",
 		func(t *testing.T, e *env) {

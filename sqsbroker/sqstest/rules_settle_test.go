@@ -1,7 +1,9 @@
 package sqstest_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,6 +129,21 @@ var settleRules = []rule{
 			e.refused("delete", e.delete(b, m), "ReceiptHandleIsInvalid", "not a valid receipt handle")
 			e.refused("change", e.change(b, m, 1), "ReceiptHandleIsInvalid", "not a valid receipt handle")
 		}},
+	{"forged-handle", "A handle that was altered is ReceiptHandleIsInvalid.", "RP; OBS",
+		func(t *testing.T, e *env) {
+			url := e.queue("q", nil)
+			e.send(url, "x")
+			m := e.receive(url, 1)[0]
+			raw, err := base64.StdEncoding.DecodeString(*m.ReceiptHandle)
+			e.ok("handle", err)
+			for i := range raw {
+				forged := slices.Clone(raw)
+				forged[i] ^= 1
+				m.ReceiptHandle = str(base64.StdEncoding.EncodeToString(forged))
+				e.refused("delete", e.delete(url, m), "ReceiptHandleIsInvalid", "not a valid receipt handle")
+			}
+			equal(t, "in flight", e.attributes(url)["ApproximateNumberOfMessagesNotVisible"], "1")
+		}},
 	{"empty-receive", "An empty answer has no Messages member.", "OBS 2025-02-10",
 		func(t *testing.T, e *env) {
 			url := e.queue("q", nil)
@@ -235,7 +252,11 @@ var settleRules = []rule{
 			time.Sleep(time.Hour)
 			e.bodies("new receive", e.receive(url, 1, attempt("other"), visibility(1)), "b")
 			time.Sleep(time.Second)
-			equal(t, "timeout over: a new receive", e.receive(url, 1, attempt("other"), allSystem)[0].Attributes["ApproximateReceiveCount"], "3")
+			equal(t, "timeout over: a new receive", e.receive(url, 1, attempt("other"), allSystem, visibility(1000))[0].Attributes["ApproximateReceiveCount"], "3")
+			time.Sleep(4 * time.Minute)
+			e.bodies("within five minutes", e.receive(url, 1, attempt("other"), visibility(1000)), "b")
+			time.Sleep(time.Minute)
+			e.bodies("five minutes from the first", e.receive(url, 1, attempt("other")))
 		}},
 }
 

@@ -88,7 +88,7 @@ func (s *Server) Config() aws.Config {
 	return aws.Config{
 		Region:       s.opts.Region,
 		BaseEndpoint: aws.String(s.url),
-		HTTPClient:   &http.Client{Transport: s.transport},
+		HTTPClient:   wholeBodies{&http.Client{Transport: s.transport}},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test", Source: "sqstest"}, nil
 		}),
