@@ -2,7 +2,6 @@ package sqstest_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
