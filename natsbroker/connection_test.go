@@ -3,8 +3,10 @@ package natsbroker_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,7 +97,7 @@ func TestConnectFails(t *testing.T) {
 	}
 }
 
-// A server that accepts and says nothing must not hold Connect beyond its
+// A server that greets and then says nothing must not hold Connect beyond its
 // context, nor keep the connection.
 func TestConnectEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,26 +105,31 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
 		conn, err := l.Accept()
+		if err == nil {
+			_, err = io.WriteString(conn, "INFO {}\r\n")
+		}
 		if err != nil {
 			gone <- err
 			return
 		}
-		cancel()
-		_, err = conn.Read(make([]byte, 1))
-		gone <- err
-		_ = conn.Close()
+		_, _ = io.Copy(io.Discard, conn)
+		gone <- conn.Close()
 	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	login := func() (string, string) { // asked for after dialing
+		cancel()
+		return "", ""
+	}
 	// Its own time-out is far away.
-	b, err := natsbroker.Connect(ctx, "nats://"+l.Addr().String(), nil, nats.Timeout(time.Hour))
+	b, err := natsbroker.Connect(ctx, "nats://"+l.Addr().String(), nil, nats.Timeout(time.Hour), nats.UserInfoHandler(login))
 	if b != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
-	if err := receive(t, gone, "the connection's end"); err == nil {
-		t.Error("the connection is left open")
+	if err := receive(t, gone, "the connection's end"); err != nil {
+		t.Error(err)
 	}
 	if _, err := natsbroker.Connect(ctx, "nats://"+l.Addr().String(), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
@@ -131,15 +138,26 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 
 func TestConnectThroughTheCallersDialer(t *testing.T) {
 	s := startServer(t)
-	for name, opt := range map[string]nats.Option{
-		"net.Dialer": nats.Dialer(&net.Dialer{Timeout: patience}), // deprecated, and still to be honoured
-		"custom":     nats.SetCustomDialer(&net.Dialer{Timeout: patience}),
-		"in-process": nats.InProcessServer(s),
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := connect(t, s, nil, opt)
-			if err := b.Ping(soon(t)); err != nil {
-				t.Error(err)
+	var dials int
+	dialer := &net.Dialer{Control: func(string, string, syscall.RawConn) error {
+		dials++
+		return nil
+	}}
+	tests := []struct {
+		name  string
+		opt   nats.Option
+		dials int
+	}{
+		{"net.Dialer", nats.Dialer(dialer), 1}, // deprecated, and still to be honoured
+		{"custom", nats.SetCustomDialer(dialer), 1},
+		{"in-process", nats.InProcessServer(s), 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dials = 0
+			b := connect(t, s, nil, tt.opt)
+			if err := b.Ping(soon(t)); err != nil || dials != tt.dials {
+				t.Errorf("got %v and %d dials, want %d", err, dials, tt.dials)
 			}
 		})
 	}

@@ -174,7 +174,7 @@ func TestHandlersInheritValuesAndNotTheEnd(t *testing.T) {
 func TestSubscribeThatTheServerDenies(t *testing.T) {
 	s := startServer(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
-			Subscribe: &server.SubjectPermission{Deny: []string{"secret", "a>b\"c"}},
+			Subscribe: &server.SubjectPermission{Deny: []string{"secret", "a>b\"c", "shared g"}},
 		}}}
 	})
 	var asynchronous atomic.Int64
@@ -192,6 +192,8 @@ func TestSubscribeThatTheServerDenies(t *testing.T) {
 		{"secret", "g", true},
 		{"open", "g", false},
 		{"a>b\"c", "", true}, // quoted by the server
+		{"shared", "g", true},
+		{"shared", "", false}, // not taken for the denial before
 	}
 	for _, tt := range tests {
 		var opts []broker.SubscribeOption
@@ -203,8 +205,8 @@ func TestSubscribeThatTheServerDenies(t *testing.T) {
 			t.Errorf("%s %s: got %v, want denied: %v", tt.subject, tt.group, err, tt.denied)
 		}
 	}
-	if got := b.Conn().NumSubscriptions(); got != 2 {
-		t.Errorf("got %d subscriptions, want the 2 that are allowed", got)
+	if got := b.Conn().NumSubscriptions(); got != 3 {
+		t.Errorf("got %d subscriptions, want the 3 that are allowed", got)
 	}
 	if asynchronous.Load() == 0 {
 		t.Error("the owner's error handler was replaced")
@@ -237,17 +239,26 @@ func TestErrorsAndPanicsOfHandlersAreTold(t *testing.T) {
 	}
 }
 
+// The goroutine that would handle the rest is gone.
 func TestGoexitInAHandlerEndsTheSubscription(t *testing.T) {
 	s := startServer(t)
 	b := newBroker(t, s, nil)
+	leave := make(chan struct{})
 	sub := subscribe(t, b, "a", func(context.Context, *broker.Delivery) error {
+		<-leave
 		runtime.Goexit()
 		return nil
 	})
-	publish(t, b, broker.Message{Subject: "a"})
+	for range 3 {
+		publish(t, b, broker.Message{Subject: "a"})
+	}
+	if err := b.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	close(leave)
 	receive(t, sub.Done(), "the end")
-	if sub.Err() == nil {
-		t.Error("the subscription does not say why it ended")
+	if c := sub.Counts(); sub.Err() == nil || c.Received != 1 || c.Dropped != 2 {
+		t.Errorf("got %v and %+v, want an end with a reason and 2 messages dropped", sub.Err(), c)
 	}
 	noSubscriptions(t, s, b)
 }
