@@ -56,10 +56,8 @@ type subscription struct {
 	quiet    chan struct{}   // closed when isQuiet; nil until stop asks
 	deadline <-chan struct{} // closed when a drain's deadline has passed: nothing more is dispatched
 
-	// fresh are messages on their way from the backlog to the end of their
-	// handler, but for those whose handler began before the drain.
-	fresh    atomic.Int64
-	stopping atomic.Bool // stop wants to know when fresh is 0
+	starting atomic.Int64 // messages on their way from the backlog to the begin of their handler
+	stopping atomic.Bool  // stop wants to know when starting is 0
 }
 
 func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
@@ -176,7 +174,7 @@ func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
 	}
 	if d = s.backlog.pop(); d != nil {
 		s.current = pendingSize(&d.Message)
-		s.fresh.Add(1)
+		s.starting.Add(1)
 		return d, 0
 	}
 	s.running = false
@@ -193,27 +191,16 @@ func (s *subscription) pastDeadline() bool {
 	}
 }
 
-// watched notes when a handler begins and ends.
+// watched tells stop when a handler begins, and WaitIdle when it ends.
 func (s *subscription) watched(h broker.Handler) broker.Handler {
 	return func(ctx context.Context, d *broker.Delivery) error {
 		defer s.core.handled(1)
-		select {
-		case <-broker.Draining(ctx):
-			defer s.stale()
-		default:
-			s.stale()
+		if s.starting.Add(-1) == 0 && s.stopping.Load() {
+			s.mu.Lock()
+			s.checkQuiet()
+			s.mu.Unlock()
 		}
 		return h(ctx, d)
-	}
-}
-
-// stale takes one off fresh.
-func (s *subscription) stale() {
-	s.fresh.Add(-1)
-	if s.stopping.Load() {
-		s.mu.Lock()
-		s.checkQuiet()
-		s.mu.Unlock()
 	}
 }
 
@@ -230,12 +217,10 @@ func (s *subscription) die() {
 	s.checkQuiet()
 }
 
-// isQuiet: what was taken in is handled. A handler that began before the drain
-// is the Subscription's to wait for, as it may be what called for the drain.
-// One that began later is waited for here: the Subscription may have been
-// without a running handler before it, and waits no more. The caller holds mu.
+// isQuiet: what was taken in has its handler running, or is over. The caller
+// holds mu.
 func (s *subscription) isQuiet() bool {
-	return (s.backlog.len() == 0 || s.ended) && s.fresh.Load() == 0
+	return (s.backlog.len() == 0 || s.ended) && s.starting.Load() == 0
 }
 
 // checkQuiet wakes stop. The caller holds mu.
@@ -246,8 +231,9 @@ func (s *subscription) checkQuiet() {
 	}
 }
 
-// stop is the drain's: it leaves the index, waits until all is handled or ctx
-// ends, and discards the rest.
+// stop is the drain's: it leaves the index, waits until all handlers have begun
+// or ctx ends, and discards the rest. It waits for no handler's end: that is the
+// Subscription's, as it may be a handler that called for the drain.
 func (s *subscription) stop(ctx context.Context) (discarded int) {
 	b := s.core
 	b.mu.Lock()
