@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,15 +80,10 @@ func (f *Faults) Hits() map[Fault]int {
 func (f *Faults) planFor(action string) FaultPlan {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.plan.Only) == 0 {
-		return f.plan
+	if len(f.plan.Only) > 0 && !slices.Contains(f.plan.Only, action) {
+		return FaultPlan{}
 	}
-	for _, only := range f.plan.Only {
-		if only == action {
-			return f.plan
-		}
-	}
-	return FaultPlan{}
+	return f.plan
 }
 
 // strikes decides by chance, and counts a hit.
