@@ -127,6 +127,26 @@ func TestLeavingAGroupLosesNothing(t *testing.T) {
 	}
 }
 
+// A message may be on its way to the handler when the drain begins.
+func TestDrainWaitsForWhatIsOnItsWay(t *testing.T) {
+	b := newCore(t, nil)
+	for range 3000 {
+		var handled atomic.Bool
+		sub, err := b.Subscribe(t.Context(), "s", func(context.Context, *broker.Delivery) error {
+			handled.Store(true)
+			return nil
+		})
+		must(t, err)
+		publish(t, b, text("s", "a"))
+		runtime.Gosched()
+		_, err = sub.Drain(t.Context())
+		must(t, err)
+		if !handled.Load() {
+			t.Fatal("the drain is over, and the handler has not begun")
+		}
+	}
+}
+
 func TestCoreClose(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := memory.NewCoreNATS(nil)
