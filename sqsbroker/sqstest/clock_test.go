@@ -18,7 +18,7 @@ func TestManualClockOverTCP(t *testing.T) {
 	clock := sqstest.NewManualClock(time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC))
 	srv := sqstest.NewServer(&sqstest.Options{Clock: clock})
 	defer srv.Close()
-	e := &env{t, srv, srv.Client()}
+	e := envOf(t, srv)
 	url := e.queue("q", attrs{"MessageRetentionPeriod": "1209600", "VisibilityTimeout": "43200"})
 	e.send(url, "x")
 	e.bodies("received", e.receive(url, 1), "x")

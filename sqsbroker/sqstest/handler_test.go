@@ -202,20 +202,20 @@ func TestCloseEndsPolls(t *testing.T) {
 // Close ends a running move task too.
 func TestCloseEndsMoveTasks(t *testing.T) {
 	srv := sqstest.NewServer(nil)
-	e := &env{t, srv, srv.Client()}
+	e := envOf(t, srv)
 	_, dead := pair(e, "", 1)
 	e.send(dead, "x")
 	one := int32(1)
-	startMove(e, &sqs.StartMessageMoveTaskInput{SourceArn: str(srv.ARN("dead")), MaxNumberOfMessagesPerSecond: &one})
+	startMove(e, &sqs.StartMessageMoveTaskInput{SourceArn: str(e.arn("dead")), MaxNumberOfMessagesPerSecond: &one})
 	srv.Close()
 }
 
 // So it does when the task's queue is gone and its clock stands still.
 func TestCloseForgetsTasksOfDeletedQueues(t *testing.T) {
 	srv := sqstest.NewServer(&sqstest.Options{Clock: sqstest.NewManualClock(time.Now())})
-	e := &env{t, srv, srv.Client()}
+	e := envOf(t, srv)
 	_, dead := pair(e, "", 1)
-	startMove(e, &sqs.StartMessageMoveTaskInput{SourceArn: str(srv.ARN("dead"))})
+	startMove(e, &sqs.StartMessageMoveTaskInput{SourceArn: str(e.arn("dead"))})
 	_, err := e.c.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &dead})
 	e.ok("DeleteQueue", err)
 	srv.Close()

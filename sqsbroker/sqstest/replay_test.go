@@ -40,7 +40,7 @@ func (r *replay) batch(label, action string, n int, id string) {
 
 func (r *replay) deadLetterAttributes() {
 	dead := r.queue("dead", nil)
-	source := r.queue("source", attrs{"RedrivePolicy": redrive(r.srv.ARN("dead"), 1)})
+	source := r.queue("source", attrs{"RedrivePolicy": redrive(r.arn("dead"), 1)})
 	r.call("", "SendMessage", in{
 		"QueueUrl": source, "MessageBody": "message-1",
 		"MessageAttributes":       in{"MyAttribute": in{"DataType": "String", "StringValue": "foobar"}},
@@ -56,7 +56,7 @@ func (r *replay) deadLetterAttributes() {
 		})
 		return out["Messages"]
 	}
-	r.got["dlq-arn"], r.got["sourcen-arn"] = r.srv.ARN("dead"), r.srv.ARN("source")
+	r.got["dlq-arn"], r.got["sourcen-arn"] = r.arn("dead"), r.arn("source")
 	r.got["rec-pre-dlq"] = receive(source)
 	receive(source)
 	r.got["dlq-messages"] = receive(dead)

@@ -123,14 +123,14 @@ var messageRules = []rule{
 			url := e.queue("q", nil)
 			sent := time.Now()
 			e.send(url, "msg")
-			time.Sleep(1500 * time.Millisecond)
+			e.pass(1500 * time.Millisecond)
 			first := time.Now()
 			e.receive(url, 1, visibility(1))
-			time.Sleep(2 * time.Second)
+			e.pass(2 * time.Second)
 			got := e.receive(url, 1, allSystem)[0].Attributes
 			want := attrs{
 				"SentTimestamp": fmt.Sprint(sent.UnixMilli()), "ApproximateFirstReceiveTimestamp": fmt.Sprint(first.UnixMilli()),
-				"ApproximateReceiveCount": "2", "SenderId": "123456789012",
+				"ApproximateReceiveCount": "2", "SenderId": e.account,
 			}
 			if !maps.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)

@@ -27,7 +27,7 @@ var permissionRules = []rule{
 		func(t *testing.T, e *env) {
 			_, err := e.c.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: str("q"), Tags: attrs{"k": "v"}})
 			e.ok("CreateQueue", err)
-			equal(t, "tags", e.call("ListQueueTags", map[string]any{"QueueUrl": e.srv.QueueURL("q")}).raw, `{"Tags":{"k":"v"}}`)
+			equal(t, "tags", e.call("ListQueueTags", map[string]any{"QueueUrl": e.url("q")}).raw, `{"Tags":{"k":"v"}}`)
 		}},
 	{"permissions", "AddPermission writes a statement into the policy, which is shown and not enforced; the last one's removal removes the policy.",
 		"API AddPermission, RemovePermission; OBS 2024-04-30",
@@ -38,9 +38,9 @@ var permissionRules = []rule{
 				return e.call("AddPermission", map[string]any{"QueueUrl": url, "Label": label, "AWSAccountIds": accounts, "Actions": []string{"ReceiveMessage"}})
 			}
 			equal(t, "add", add("one", "111111111111", "222222222222").raw, "{}")
-			equal(t, "policy", e.attributes(url)["Policy"], `{"Version":"2008-10-17","Id":"`+e.srv.ARN("q")+`/SQSDefaultPolicy",`+
+			equal(t, "policy", e.attributes(url)["Policy"], `{"Version":"2008-10-17","Id":"`+e.arn("q")+`/SQSDefaultPolicy",`+
 				`"Statement":[{"Sid":"one","Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111111111111:root","arn:aws:iam::222222222222:root"]},`+
-				`"Action":"SQS:ReceiveMessage","Resource":"`+e.srv.ARN("q")+`"}]}`)
+				`"Action":"SQS:ReceiveMessage","Resource":"`+e.arn("q")+`"}]}`)
 			equal(t, "same label", add("one", "333333333333").message(), "Value one for parameter Label is invalid. Reason: Already exists.")
 			equal(t, "another", add("two", "111111111111").raw, "{}")
 			remove := func(label string) *answer {

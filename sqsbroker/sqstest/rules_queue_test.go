@@ -18,7 +18,7 @@ var queueRules = []rule{
 				"ApproximateNumberOfMessages": "0", "ApproximateNumberOfMessagesDelayed": "0",
 				"ApproximateNumberOfMessagesNotVisible": "0", "DelaySeconds": "0", "MaximumMessageSize": "1048576",
 				"MessageRetentionPeriod": "345600", "ReceiveMessageWaitTimeSeconds": "0", "VisibilityTimeout": "30",
-				"SqsManagedSseEnabled": "true", "QueueArn": "arn:aws:sqs:us-east-1:123456789012:q",
+				"SqsManagedSseEnabled": "true", "QueueArn": e.arn("q"),
 				"CreatedTimestamp": fmt.Sprint(time.Now().Unix()), "LastModifiedTimestamp": fmt.Sprint(time.Now().Unix()),
 			}
 			if !maps.Equal(got, want) {
@@ -54,10 +54,10 @@ var queueRules = []rule{
 			_, err := e.c.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &url})
 			e.ok("DeleteQueue", err)
 			again := &sqs.CreateQueueInput{QueueName: str("q")}
-			time.Sleep(60*time.Second - 1)
+			e.pass(60*time.Second - 1)
 			_, err = e.c.CreateQueue(t.Context(), again)
 			e.refused("within 60 s", err, "AWS.SimpleQueueService.QueueDeletedRecently", "60 seconds")
-			time.Sleep(time.Nanosecond)
+			e.pass(time.Nanosecond)
 			_, err = e.c.CreateQueue(t.Context(), again)
 			e.ok("after 60 s", err)
 		}},
@@ -69,7 +69,7 @@ var queueRules = []rule{
 			e.ok("DeleteQueue", err)
 			_, err = e.c.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: str("x")})
 			e.refused("send to it", err, "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
-			time.Sleep(time.Minute)
+			e.pass(time.Minute)
 			e.queue("q", nil)
 			e.bodies("the new one", e.receive(url, 1))
 		}},
@@ -82,7 +82,7 @@ var queueRules = []rule{
 			e.sendInput(&sqs.SendMessageInput{QueueUrl: &url, MessageBody: str("delayed"), DelaySeconds: 9})
 			_, err := e.c.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: &url})
 			e.ok("PurgeQueue", err)
-			time.Sleep(time.Minute)
+			e.pass(time.Minute)
 			e.bodies("after", e.receive(url, 10))
 		}},
 	{"purge-twice", "A second PurgeQueue within 60 seconds is PurgeQueueInProgress, status 403.", "API PurgeQueue; OBS 2024-04-30",
@@ -90,21 +90,21 @@ var queueRules = []rule{
 			url := e.queue("q", nil)
 			in := map[string]any{"QueueUrl": url}
 			equal(t, "first", e.call("PurgeQueue", in).status, 200)
-			time.Sleep(60*time.Second - 1)
+			e.pass(60*time.Second - 1)
 			second := e.call("PurgeQueue", in)
 			equal(t, "status", second.status, 403)
 			equal(t, "name", second.name(), "PurgeQueueInProgress")
 			equal(t, "message", second.message(), "Only one PurgeQueue operation on q is allowed every 60 seconds.")
-			time.Sleep(time.Nanosecond)
+			e.pass(time.Nanosecond)
 			equal(t, "after 60 s", e.call("PurgeQueue", in).status, 200)
 		}},
 	{"get-url", "GetQueueUrl finds a queue by name, and by its owner's account; the URL ends in the account and the name.", "API GetQueueUrl",
 		func(t *testing.T, e *env) {
 			url := e.queue("q", nil)
-			got, err := e.c.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: str("q"), QueueOwnerAWSAccountId: str("123456789012")})
+			got, err := e.c.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: str("q"), QueueOwnerAWSAccountId: &e.account})
 			e.ok("GetQueueUrl", err)
 			equal(t, "URL", *got.QueueUrl, url)
-			equal(t, "URL", url, e.srv.URL()+"/123456789012/q")
+			equal(t, "URL", url, e.url("q"))
 			_, err = e.c.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: str("q"), QueueOwnerAWSAccountId: str("999999999999")})
 			e.refused("another account's", err, "AWS.SimpleQueueService.NonExistentQueue", "")
 		}},
@@ -154,7 +154,7 @@ var queueRules = []rule{
 		func(t *testing.T, e *env) {
 			url := e.queue("q", attrs{"MessageRetentionPeriod": "604800", "ReceiveMessageWaitTimeSeconds": "10", "VisibilityTimeout": "20"})
 			want := e.attributes(url)
-			time.Sleep(5 * time.Second)
+			e.pass(5 * time.Second)
 			change := attrs{"MaximumMessageSize": "2048", "VisibilityTimeout": "69", "DelaySeconds": "420"}
 			e.ok("SetQueueAttributes", e.set(url, change))
 			maps.Copy(want, change)
@@ -172,7 +172,7 @@ var queueRules = []rule{
 	{"set-empty", "An empty Policy or RedrivePolicy removes it.", "OBS 2024-08-20",
 		func(t *testing.T, e *env) {
 			e.queue("dlq", nil)
-			url := e.queue("q", attrs{"RedrivePolicy": redrive(e.srv.ARN("dlq"), 3), "Policy": `{"Statement":[]}`})
+			url := e.queue("q", attrs{"RedrivePolicy": redrive(e.arn("dlq"), 3), "Policy": `{"Statement":[]}`})
 			e.ok("SetQueueAttributes", e.set(url, attrs{"RedrivePolicy": "", "Policy": ""}))
 			got := e.attributes(url)
 			equal(t, "RedrivePolicy", got["RedrivePolicy"]+got["Policy"], "")
@@ -186,7 +186,7 @@ var queueRules = []rule{
 			e.ok("set", e.set(url, attrs{"KmsMasterKeyId": "", "KmsDataKeyReusePeriodSeconds": ""}))
 			equal(t, "attributes", len(e.attributes(url)), 12)
 			e.ok("set", e.set(e.queue("key", nil), attrs{"KmsMasterKeyId": "k"}))
-			got = e.attributes(e.srv.QueueURL("key"))
+			got = e.attributes(e.url("key"))
 			equal(t, "a key alone", got["KmsDataKeyReusePeriodSeconds"]+" "+got["SqsManagedSseEnabled"], "300 false")
 		}},
 	{"counts", "The three approximate counts tell ready, in flight and delayed messages.", "API GetQueueAttributes",
@@ -201,7 +201,7 @@ var queueRules = []rule{
 			equal(t, "counts", got["ApproximateNumberOfMessages"]+got["ApproximateNumberOfMessagesNotVisible"]+got["ApproximateNumberOfMessagesDelayed"], "121")
 		}},
 	{"accounts", "A listing shows the caller's own account only.", "API ListQueues",
-		func(t *testing.T, _ *env) { testAccounts(t) }},
+		func(t *testing.T, e *env) { e.here(); testAccounts(t) }},
 	{"high-throughput", "perMessageGroupId needs DeduplicationScope messageGroup, in the same call or before.", "API CreateQueue",
 		func(_ *testing.T, e *env) {
 			url := e.queue("q.fifo", nil)
@@ -221,7 +221,7 @@ var queueRules = []rule{
 		}},
 	{"unknown-queue", "A queue that is not there is QueueDoesNotExist in every action.", "API errors; OBS 2024-04-30",
 		func(t *testing.T, e *env) {
-			_, err := e.c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: str(e.srv.QueueURL("none"))})
+			_, err := e.c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: str(e.url("none"))})
 			e.refused("ReceiveMessage", err, "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
 			_, err = e.c.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: str("none")})
 			e.refused("GetQueueUrl", err, "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")

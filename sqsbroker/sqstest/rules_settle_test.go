@@ -40,10 +40,10 @@ var settleRules = []rule{
 			url := e.queue("q", attrs{"VisibilityTimeout": "1"})
 			e.send(url, "x")
 			old := e.receive(url, 1)[0]
-			time.Sleep(2 * time.Second)
+			e.pass(2 * time.Second)
 			e.receive(url, 1)
 			e.ok("delete", e.delete(url, old))
-			time.Sleep(2 * time.Second)
+			e.pass(2 * time.Second)
 			e.bodies("after", e.receive(url, 1))
 		}},
 	{"change-expired-standard", "Standard: after the visibility timeout, the handle still changes it.", "OBS 2024-04-30",
@@ -51,7 +51,7 @@ var settleRules = []rule{
 			url := e.queue("q", nil)
 			e.send(url, "x")
 			m := e.receive(url, 1, visibility(1))[0]
-			time.Sleep(2 * time.Second)
+			e.pass(2 * time.Second)
 			e.ok("change", e.change(url, m, 10))
 			e.bodies("in flight again", e.receive(url, 1))
 		}},
@@ -60,7 +60,7 @@ var settleRules = []rule{
 			url := e.queue("q.fifo", nil)
 			e.sendTo(url, "g", "d", "x")
 			m := e.receive(url, 1, visibility(1))[0]
-			time.Sleep(time.Second)
+			e.pass(time.Second)
 			e.refused("delete", e.delete(url, m), "InvalidParameterValue",
 				fmt.Sprintf("Value %s for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.", *m.ReceiptHandle))
 			e.bodies("again", e.receive(url, 1), "x")
@@ -71,7 +71,7 @@ var settleRules = []rule{
 			e.sendTo(url, "g", "d", "x")
 			m := e.receive(url, 1, visibility(2))[0]
 			e.ok("change", e.change(url, m, 10))
-			time.Sleep(5 * time.Second)
+			e.pass(5 * time.Second)
 			e.ok("delete", e.delete(url, m))
 			e.bodies("after", e.receive(url, 1, wait(10)))
 		}},
@@ -80,15 +80,15 @@ var settleRules = []rule{
 			url := e.queue("q", attrs{"VisibilityTimeout": "30"})
 			e.send(url, "x")
 			m := e.receive(url, 1)[0]
-			time.Sleep(20 * time.Second)
+			e.pass(20 * time.Second)
 			e.ok("change", e.change(url, m, 30))
-			time.Sleep(29 * time.Second)
+			e.pass(29 * time.Second)
 			e.bodies("49 s after the receive", e.receive(url, 1))
-			time.Sleep(time.Second)
+			e.pass(time.Second)
 			e.bodies("30 s after the call", e.receive(url, 1), "x")
-			time.Sleep(29 * time.Second)
+			e.pass(29 * time.Second)
 			e.bodies("29 s after the next receive", e.receive(url, 1))
-			time.Sleep(time.Second)
+			e.pass(time.Second)
 			e.bodies("30 s after the next receive", e.receive(url, 1), "x")
 		}},
 	{"change-to-zero", "A visibility timeout of 0 makes the message visible at once, and the receive counts.", "API ChangeMessageVisibility",
@@ -112,13 +112,13 @@ var settleRules = []rule{
 			url := e.queue("q", nil)
 			e.send(url, "x")
 			m := e.receive(url, 1, visibility(43200))[0]
-			time.Sleep(11 * time.Hour)
+			e.pass(11 * time.Hour)
 			e.refused("12 h more", e.change(url, m, 43200), "InvalidParameterValue",
 				"Value 43200 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds].")
 			e.ok("what is left", e.change(url, m, 3600))
-			time.Sleep(time.Hour - 1)
+			e.pass(time.Hour - 1)
 			e.bodies("before 12 h", e.receive(url, 1))
-			time.Sleep(time.Nanosecond)
+			e.pass(time.Nanosecond)
 			e.bodies("after 12 h", e.receive(url, 1), "x")
 		}},
 	{"other-queues-handle", "A handle of another queue is ReceiptHandleIsInvalid.", "RP; OBS",
@@ -157,13 +157,13 @@ var settleRules = []rule{
 			e.bodies("received", e.receive(url, 0), "a")
 		}},
 	{"wait-overrides", "A request's WaitTimeSeconds of 0 overrides the queue's, and so does its VisibilityTimeout of 0.", "DG sqs-short-and-long-polling; API ReceiveMessage",
-		func(t *testing.T, e *env) {
+		func(_ *testing.T, e *env) {
 			url := e.queue("q", attrs{"ReceiveMessageWaitTimeSeconds": "20"})
 			begin := time.Now()
 			e.call("ReceiveMessage", map[string]any{"QueueUrl": url, "WaitTimeSeconds": 0})
-			equal(t, "short poll took", time.Since(begin), 0)
+			e.lasted("short poll took", begin, 0)
 			e.receive(url, 1)
-			equal(t, "the queue's poll took", time.Since(begin), 20*time.Second)
+			e.lasted("the queue's poll took", begin, 20*time.Second)
 			e.send(url, "x")
 			e.call("ReceiveMessage", map[string]any{"QueueUrl": url, "VisibilityTimeout": 0})
 			e.bodies("visible", e.receive(url, 1), "x")
@@ -193,7 +193,8 @@ var settleRules = []rule{
 			e.bodies("left", e.receive(url, 10), "a")
 		}},
 	{"in-flight-standard", "Standard, too many in flight: OverLimit on a short poll, nothing on a long one.", "API ReceiveMessage; DG quotas-queues",
-		func(t *testing.T, _ *env) {
+		func(t *testing.T, here *env) {
+			here.here()
 			e := newLimited(t)
 			defer e.srv.Close()
 			url := e.queue("q", nil)
@@ -206,12 +207,13 @@ var settleRules = []rule{
 			e.refused("short poll", err, "OverLimit", "")
 			begin := time.Now()
 			e.bodies("long poll", e.receive(url, 1, wait(20)))
-			equal(t, "long poll took", time.Since(begin), 20*time.Second)
+			e.lasted("long poll took", begin, 20*time.Second)
 			e.ok("delete", e.delete(url, ms[0]))
 			e.bodies("room again", e.receive(url, 1), "x")
 		}},
 	{"in-flight-fifo", "FIFO, too many in flight: nothing and no error.", "API ReceiveMessage; DG quotas-fifo",
-		func(t *testing.T, _ *env) {
+		func(t *testing.T, here *env) {
+			here.here()
 			e := newLimited(t)
 			defer e.srv.Close()
 			url := e.queue("q.fifo", nil)
@@ -229,11 +231,11 @@ var settleRules = []rule{
 			}
 			first := e.receive(url, 2, attempt("id"), visibility(30))
 			e.bodies("first", first, "0", "1")
-			time.Sleep(20 * time.Second)
+			e.pass(20 * time.Second)
 			again := e.receive(url, 2, attempt("id"), visibility(30))
 			e.bodies("again", again, "0", "1")
 			equal(t, "handle", *again[1].ReceiptHandle, *first[1].ReceiptHandle)
-			time.Sleep(29 * time.Second)
+			e.pass(29 * time.Second)
 			e.bodies("without the id", e.receive(url, 2))
 			e.ok("delete", e.delete(url, first[0]))
 		}},
@@ -247,15 +249,15 @@ var settleRules = []rule{
 			e.ok("delete", e.delete(url, ms[0]))
 			_, err := e.c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, ReceiveRequestAttemptId: str("id")})
 			e.refused("after a delete", err, "InvalidParameterValue", "not valid anymore")
-			time.Sleep(5 * time.Minute)
+			e.pass(5 * time.Minute)
 			e.bodies("after five minutes", e.receive(url, 1, attempt("id")))
-			time.Sleep(time.Hour)
+			e.pass(time.Hour)
 			e.bodies("new receive", e.receive(url, 1, attempt("other"), visibility(1)), "b")
-			time.Sleep(time.Second)
+			e.pass(time.Second)
 			equal(t, "timeout over: a new receive", e.receive(url, 1, attempt("other"), allSystem, visibility(1000))[0].Attributes["ApproximateReceiveCount"], "3")
-			time.Sleep(4 * time.Minute)
+			e.pass(4 * time.Minute)
 			e.bodies("within five minutes", e.receive(url, 1, attempt("other"), visibility(1000)), "b")
-			time.Sleep(time.Minute)
+			e.pass(time.Minute)
 			e.bodies("five minutes from the first", e.receive(url, 1, attempt("other")))
 		}},
 }

@@ -206,7 +206,7 @@ var scenarios = map[string]func(r *replay){
 	"sqs_permission_lifecycle[sqs]": func(r *replay) { r.permissions() },
 	"non_existent_queue": func(r *replay) {
 		r.call("queue-does-not-exist", "GetQueueUrl", in{"QueueName": "none"})
-		r.call("queue-does-not-exist-url", "GetQueueAttributes", in{"QueueUrl": r.srv.QueueURL("none")})
+		r.call("queue-does-not-exist-url", "GetQueueAttributes", in{"QueueUrl": r.url("none")})
 	},
 	"send_message_via_queue_url_with_json_protocol": func(r *replay) {
 		r.call("receive-json-on-queue-url", "ReceiveMessage", in{"QueueUrl": r.queue("q", nil)})
