@@ -29,7 +29,7 @@ func TestInFlightQuota(t *testing.T) {
 		return w
 	}
 	const quota = 120_000
-	batch := `{"QueueUrl":"q","Entries":[` + entries(10, `{"Id":"I","MessageBody":"x"}`) + `]}`
+	batch := `{"QueueUrl":"q","Entries":[` + entries(10, `{"Id":"#","MessageBody":"x"}`) + `]}`
 	for range quota/10 + 1 {
 		if w := call("SendMessageBatch", batch); w.Code != http.StatusOK {
 			t.Fatal(w.Code, w.Body)

@@ -63,7 +63,7 @@ func attributesNumbered(n int) string {
 func entries(n int, entry string) string {
 	var all []string
 	for i := range n {
-		all = append(all, strings.ReplaceAll(entry, "I", fmt.Sprint("i", i)))
+		all = append(all, strings.ReplaceAll(entry, "#", fmt.Sprint("i", i)))
 	}
 	return strings.Join(all, ",")
 }
@@ -83,7 +83,7 @@ func batches() []refusal {
 		}
 		badID := "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
 		one("empty", "", "EmptyBatchRequest", "")
-		one("of 11", entries(11, `{"Id":"I",`+rest+`}`), "TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent 11.")
+		one("of 11", entries(11, `{"Id":"#",`+rest+`}`), "TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent 11.")
 		one("with an id twice", `{"Id":"a",`+rest+`},{"Id":"a",`+rest+`}`, "BatchEntryIdsNotDistinct", "Id a repeated.")
 		one("with an empty id", `{"Id":"",`+rest+`}`, "InvalidBatchEntryId", badID)
 		one("with a bad id", `{"Id":"invalid:id",`+rest+`}`, "InvalidBatchEntryId", badID)
