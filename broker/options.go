@@ -59,6 +59,17 @@ type Prefetch int
 // without it, one receive asks for all that there is room for.
 type Batch int
 
+// PendingLimits bounds what waits in this process for a subscription's handler,
+// on a backend that pushes (core NATS); the message being handled counts too.
+// Beyond it the newest messages are dropped: [ErrDropped] is told to [OnError],
+// and counted. A field that is 0 keeps the backend's default: 500,000 messages
+// and 64 MiB of bodies, headers and subjects on core NATS, as in nats.go. A
+// backend whose messages wait at the destination refuses it.
+type PendingLimits struct {
+	Messages int
+	Bytes    int
+}
+
 // Rate is the most messages a second that Consume takes in, on average, with
 // bursts of at most a second's worth.
 type Rate float64
@@ -138,6 +149,9 @@ func (Prefetch) SubscribeOption() {}
 
 // SubscribeOption marks Batch as an option of Subscribe calls.
 func (Batch) SubscribeOption() {}
+
+// SubscribeOption marks PendingLimits as an option of Subscribe calls.
+func (PendingLimits) SubscribeOption() {}
 
 // SubscribeOption marks Rate as an option of Subscribe calls.
 func (Rate) SubscribeOption() {}

@@ -28,7 +28,6 @@ func coreNATS() brokertest.Harness {
 			return fmt.Sprint("orders.", n), want == brokertest.Config{}
 		},
 		Roles: brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
-		Slow:  []broker.SubscribeOption{memory.PendingLimits{Messages: 10}},
 
 		Wildcards: true,
 	}

@@ -3,7 +3,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,18 +14,11 @@ import (
 	"github.com/candidmq/candidmq/internal/subscriptions"
 )
 
-// natsBackend is how errors about the contract of core NATS name the backend,
-// here as in natsbroker.
-const natsBackend = "nats"
-
 // defaultMaxPayload is the max_payload of a nats-server that is not configured.
 const defaultMaxPayload = 1 << 20
 
-// Pending limits that nats.go sets where nobody does.
-const (
-	defaultPendingMessages = 500_000
-	defaultPendingBytes    = 64 << 20
-)
+// defaultPending are the limits that nats.go sets where nobody does.
+var defaultPending = broker.PendingLimits{Messages: 500_000, Bytes: 64 << 20}
 
 // CoreNATS plays core NATS, as one connection to one server: subjects with the
 // wildcards * and >, queue groups whose members share at random, fan-out,
@@ -44,8 +36,8 @@ type CoreNATS struct {
 	table      map[string]string
 	ignore     broker.Fields
 	timeout    time.Duration
-	maxPayload int
-	limits     PendingLimits
+	maxPayload int64
+	limits     broker.PendingLimits
 	subs       subscriptions.Set
 	activity   *activity
 	busy       atomic.Int64 // messages on their way to a handler's end
@@ -78,37 +70,11 @@ type CoreNATSOptions struct {
 	RequestTimeout time.Duration
 	// MaxPayload is the largest message in bytes, body and headers; 0: 1 MiB.
 	MaxPayload int
-	// PendingLimits are those of subscriptions that name none.
-	PendingLimits PendingLimits
+	// PendingLimits are those of subscriptions that name none; 0: as nats.go.
+	PendingLimits broker.PendingLimits
 	// Ignore are optional fields of messages to be dropped on purpose, instead
 	// of refused.
 	Ignore broker.Fields
-}
-
-// PendingLimits is how much may wait for a subscription's handler, with the
-// message that it works on, before the newest messages are dropped: an option
-// of Subscribe and Respond. A field that is 0 has the default of nats.go,
-// 500,000 messages and 64 MiB of bodies, headers and subjects.
-type PendingLimits struct {
-	Messages int
-	Bytes    int
-}
-
-// SubscribeOption marks the type.
-func (PendingLimits) SubscribeOption() {}
-
-func (l PendingLimits) or(other PendingLimits) PendingLimits {
-	return PendingLimits{cmp.Or(l.Messages, other.Messages), cmp.Or(l.Bytes, other.Bytes)}
-}
-
-func (l PendingLimits) check() error {
-	var errs []error
-	for field, n := range map[string]int{"PendingLimits.Messages": l.Messages, "PendingLimits.Bytes": l.Bytes} {
-		if n < 0 {
-			errs = append(errs, &broker.FieldError{Field: field, Value: fmt.Sprint(n), Limit: "0 (the default) or above"})
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // NewCoreNATS returns a CoreNATS. A nil o is the zero CoreNATSOptions; sizes
@@ -119,14 +85,21 @@ func newCoreNATS(o *CoreNATSOptions, a *activity) *CoreNATS {
 	if o == nil {
 		o = &CoreNATSOptions{}
 	}
-	limits := PendingLimits{max(0, o.PendingLimits.Messages), max(0, o.PendingLimits.Bytes)}
 	return &CoreNATS{
 		log: o.Logger, table: o.Subjects, ignore: o.Ignore,
 		timeout:    cmp.Or(max(0, o.RequestTimeout), broker.DefaultRequestTimeout),
-		maxPayload: cmp.Or(max(0, o.MaxPayload), defaultMaxPayload),
-		limits:     limits.or(PendingLimits{defaultPendingMessages, defaultPendingBytes}),
+		maxPayload: int64(cmp.Or(max(0, o.MaxPayload), defaultMaxPayload)),
+		limits:     orElse(o.PendingLimits, defaultPending),
 		activity:   a,
 		over:       make(chan struct{}),
+	}
+}
+
+// orElse fills in what l does not limit.
+func orElse(l, others broker.PendingLimits) broker.PendingLimits {
+	return broker.PendingLimits{
+		Messages: cmp.Or(max(0, l.Messages), others.Messages),
+		Bytes:    cmp.Or(max(0, l.Bytes), others.Bytes),
 	}
 }
 

@@ -132,9 +132,6 @@ func copyOf(b []byte) []byte {
 	return c
 }
 
-// pendingSize is how nats.go counts a message against pending limits.
-func pendingSize(m *broker.Message) int { return wireSize(m) + len(m.Subject) + len(m.ReplyTo) }
-
 // choice is the member that a queue group's message goes to, picked among those
 // seen so far, each with the same chance. A group is one group on whatever
 // patterns its members are.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 	"github.com/candidmq/candidmq/internal/reply"
 )
 
@@ -20,8 +21,8 @@ func (b *CoreNATS) Request(ctx context.Context, m broker.Message) (*broker.Deliv
 	if err := b.open(ctx, OpRequest, named); err != nil {
 		return nil, err
 	}
-	if m.ReplyTo != "" {
-		return nil, &broker.FieldError{Field: "ReplyTo", Value: m.ReplyTo, Limit: "empty: a request has a reply address of its own"}
+	if err := natsrules.CheckRequest(&m); err != nil {
+		return nil, err
 	}
 	if err := b.prepare(&m); err != nil {
 		return nil, err
@@ -99,8 +100,8 @@ func answer(m broker.Message) (*broker.Delivery, error) {
 // [broker.OnError], and the requester gets a [*broker.ReplyError] with code
 // "500" in its place.
 func (b *CoreNATS) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
-	if h == nil {
-		return nil, &broker.FieldError{Field: "ReplyHandler", Value: "nil", Limit: "a function"}
+	if err := natsrules.CheckReplyHandler(h); err != nil {
+		return nil, err
 	}
 	return b.subscribe(ctx, OpRespond, subject, reply.Handler(h, b.reply), opts)
 }
@@ -109,7 +110,7 @@ func (b *CoreNATS) Respond(ctx context.Context, subject string, h broker.ReplyHa
 func (b *CoreNATS) reply(_ context.Context, d *broker.Delivery, m broker.Message) error {
 	err := b.sendReply(d.ReplyTo, m)
 	if errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {
-		return errors.Join(err, b.sendReply(d.ReplyTo, unsendable()))
+		return errors.Join(err, b.sendReply(d.ReplyTo, natsrules.Unsendable()))
 	}
 	return err
 }
@@ -119,7 +120,7 @@ func (b *CoreNATS) sendReply(replyTo string, m broker.Message) error {
 	if err := b.check(&m); err != nil {
 		return err
 	}
-	if err := checkReply(&m); err != nil {
+	if err := natsrules.CheckReply(&m); err != nil {
 		return err
 	}
 	b.deliver(&m)

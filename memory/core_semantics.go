@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/subject"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Describe implements [broker.Describer]: the contract of core NATS, for a
@@ -16,8 +16,8 @@ func (b *CoreNATS) Describe(ctx context.Context, destination string) (broker.Sem
 		return broker.Semantics{}, err
 	}
 	native := b.address(destination)
-	if err := subject.CheckPublish(native); err != nil {
-		return broker.Semantics{}, subjectError("Subject", native, err)
+	if err := natsrules.CheckSubject(native); err != nil {
+		return broker.Semantics{}, err
 	}
 	if err := b.failure(OpDescribe); err != nil {
 		return broker.Semantics{}, err
@@ -58,9 +58,9 @@ func (b *CoreNATS) publishing() broker.Publishing {
 		QueueDelay:    broker.None[time.Duration](stores),
 		MessageTTL:    broker.None[time.Duration](stores),
 		Schedule:      broker.Known(false, stores),
-		MaxMessage:    broker.Known(int64(b.maxPayload), contract+"max_payload"),
+		MaxMessage:    broker.Known(b.maxPayload, contract+"max_payload"),
 		MaxHeaders:    broker.Unlimited[int](contract + "headers count against max_payload alone"),
-		MaxHeaderSize: broker.Known(int64(b.maxPayload), contract+"max_payload"),
+		MaxHeaderSize: broker.Known(b.maxPayload, contract+"max_payload"),
 		MaxBatch:      broker.None[int](contract + "core NATS has no batches"),
 		MaxBatchSize:  broker.None[int64](contract + "core NATS has no batches"),
 		BatchAtomic:   broker.Known(false, contract+"core NATS has no batches"),

@@ -3,16 +3,15 @@ package memory
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/subject"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Subscribe implements [broker.Subscriber]. Options: [broker.Group], a queue
-// group; [PendingLimits]; [broker.Concurrency]; [broker.OnError];
+// group; [broker.PendingLimits]; [broker.Concurrency]; [broker.OnError];
 // [broker.Logger]. Drops are told when the handler next returns, and when the
 // subscription is drained.
 func (b *CoreNATS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
@@ -43,18 +42,18 @@ type subscription struct {
 	core       *CoreNATS
 	pattern    string
 	group      string
-	limits     PendingLimits
+	limits     broker.PendingLimits
 	dispatcher *broker.Dispatcher
 
 	mu       sync.Mutex
 	backlog  backlog
-	waiting  PendingLimits   // what waits, with what is being dispatched
-	current  int             // size of what is being dispatched
-	dropped  uint64          // and not told yet
-	running  bool            // the goroutine is there
-	ended    bool            // nothing more is taken in or dispatched
-	quiet    chan struct{}   // closed when isQuiet; nil until stop asks
-	deadline <-chan struct{} // closed when a drain's deadline has passed: nothing more is dispatched
+	waiting  broker.PendingLimits // what waits, with what is being dispatched
+	current  int                  // size of what is being dispatched
+	dropped  uint64               // and not told yet
+	running  bool                 // the goroutine is there
+	ended    bool                 // nothing more is taken in or dispatched
+	quiet    chan struct{}        // closed when isQuiet; nil until stop asks
+	deadline <-chan struct{}      // closed when a drain's deadline has passed: nothing more is dispatched
 
 	starting atomic.Int64 // messages on their way from the backlog to the begin of their handler
 	stopping atomic.Bool  // stop wants to know when starting is 0
@@ -63,15 +62,12 @@ type subscription struct {
 func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
 	s := &subscription{core: b, pattern: b.address(name), limits: b.limits}
 	var errs []error
-	if err := subject.CheckSubscribe(s.pattern); err != nil {
-		errs = append(errs, subjectError("Subject", s.pattern, err))
-	}
 	others, err := s.apply(opts)
-	errs = append(errs, err)
+	errs = append(errs, natsrules.CheckPattern("Subject", s.pattern), err)
 	if h != nil {
 		h = s.watched(h)
 	}
-	s.dispatcher, err = broker.NewSubscription(ctx, natsBackend, name, h, withLogger(b.log, others)...)
+	s.dispatcher, err = broker.NewSubscription(ctx, natsrules.Backend, name, h, withLogger(b.log, others)...)
 	return s, errors.Join(append(errs, err)...)
 }
 
@@ -82,24 +78,15 @@ func (s *subscription) apply(opts []broker.SubscribeOption) (others []broker.Sub
 		switch o := opt.(type) {
 		case broker.Group:
 			s.group = string(o)
-			errs = append(errs, checkGroup(s.group), checkTogether("Group", s.pattern, s.group))
-		case PendingLimits:
-			errs = append(errs, o.check())
-			s.limits = o.or(s.limits)
+			errs = append(errs, natsrules.CheckGroup(s.pattern, s.group))
+		case broker.PendingLimits:
+			errs = append(errs, natsrules.CheckPending(o))
+			s.limits = orElse(o, s.limits)
 		default:
 			others = append(others, opt)
 		}
 	}
 	return others, errors.Join(errs...)
-}
-
-// checkGroup refuses what NATS takes for no queue group, or for two words.
-func checkGroup(group string) error {
-	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
-	if group == "" || strings.ContainsFunc(group, bad) {
-		return &broker.FieldError{Field: "Group", Value: group, Limit: "not empty, without spaces and control characters"}
-	}
-	return nil
 }
 
 func (s *subscription) queueGroup() string { return s.group }

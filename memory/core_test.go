@@ -148,7 +148,7 @@ func TestOrderPerPublisher(t *testing.T) {
 }
 
 func TestDrops(t *testing.T) {
-	for name, limits := range map[string]memory.PendingLimits{
+	for name, limits := range map[string]broker.PendingLimits{
 		"messages": {Messages: 3},
 		"bytes":    {Bytes: 3 * len("s"+"0123456789")},
 	} {
@@ -226,7 +226,7 @@ func TestCoreBadInput(t *testing.T) {
 		"group with space":      {sub("a", broker.Group("a b")), broker.ErrInvalid},
 		"empty group":           {sub("a", broker.Group("")), broker.ErrInvalid},
 		"long group":            {sub(long[2001:], broker.Group(long[1900:])), broker.ErrTooLarge},
-		"limits":                {sub("a", memory.PendingLimits{Messages: -1}), broker.ErrInvalid},
+		"limits":                {sub("a", broker.PendingLimits{Messages: -1}), broker.ErrInvalid},
 		"lease":                 {sub("a", broker.Lease(1)), errors.ErrUnsupported},
 		"odd option":            {sub("a", odd{}), errors.ErrUnsupported},
 		"concurrency":           {sub("a", broker.Concurrency(0)), broker.ErrInvalid},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/broker/brokertest"
-	"github.com/candidmq/candidmq/natsbroker"
 )
 
 func TestConformance(t *testing.T) {
@@ -25,7 +24,6 @@ func TestConformance(t *testing.T) {
 			return fmt.Sprint("orders.", n), want == brokertest.Config{}
 		},
 		Roles: brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
-		Slow:  []broker.SubscribeOption{natsbroker.PendingLimits{Messages: 10}},
 
 		Wildcards: true,
 		Unknown: map[string]string{

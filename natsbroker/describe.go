@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/subject"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Describe tells what core NATS promises for a subject. It reads max_payload
@@ -21,8 +21,8 @@ func (b *Broker) Describe(ctx context.Context, destination string) (broker.Seman
 		return broker.Semantics{}, err
 	}
 	native := b.address(destination)
-	if err := subject.CheckPublish(native); err != nil {
-		return broker.Semantics{}, subjectError("Subject", native, err)
+	if err := natsrules.CheckSubject(native); err != nil {
+		return broker.Semantics{}, err
 	}
 	const stored = "this broker does not read the streams"
 	return broker.Semantics{

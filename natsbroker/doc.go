@@ -15,7 +15,7 @@
 // Messages of one connection arrive in the order in which it published them,
 // for each subscription. Handlers of different subscriptions run at once.
 //
-// A subscription that falls behind its [PendingLimits] loses the newest
+// A subscription that falls behind its [broker.PendingLimits] loses the newest
 // messages. They are counted in [broker.Counts].Dropped and told to
 // [broker.OnError] when the running handler returns, at the latest at the
 // drain. While a handler blocks for good nothing is told, because nothing runs.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Options configure a Broker. The zero Options, and a nil pointer, are useful.
@@ -45,39 +46,12 @@ func (o *Options) check() error {
 			Field: "RequestTimeout", Value: o.RequestTimeout.String(), Limit: "0 (the default) or above",
 		})
 	}
-	if unknown := o.Ignore &^ refused; unknown != 0 {
-		errs = append(errs, &broker.FieldError{
-			Field: "Ignore", Value: unknown.String(), Limit: "a subset of " + refused.String(),
-		})
-	}
+	errs = append(errs, natsrules.CheckIgnore(o.Ignore))
 	for _, name := range slices.Sorted(maps.Keys(o.Subjects)) {
 		if name == "" {
 			errs = append(errs, &broker.FieldError{Field: "Subjects", Limit: "a name is not empty"})
 		}
-		errs = append(errs, checkPattern(fmt.Sprintf("Subjects[%s]", name), o.Subjects[name]))
-	}
-	return errors.Join(errs...)
-}
-
-// PendingLimits bounds what waits in this process for one subscription's
-// handler, the message being handled included. Beyond it the newest messages
-// are dropped. A field that is 0 keeps nats.go's default: 500,000 messages,
-// 64 MiB of bodies and headers.
-type PendingLimits struct {
-	Messages int
-	Bytes    int
-}
-
-// SubscribeOption marks PendingLimits as an option of Subscribe calls.
-func (PendingLimits) SubscribeOption() {}
-
-func (l PendingLimits) check() error {
-	var errs []error
-	if l.Messages < 0 {
-		errs = append(errs, negative("PendingLimits.Messages", l.Messages))
-	}
-	if l.Bytes < 0 {
-		errs = append(errs, negative("PendingLimits.Bytes", l.Bytes))
+		errs = append(errs, natsrules.CheckPattern(fmt.Sprintf("Subjects[%s]", name), o.Subjects[name]))
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Publish hands the message to the client's write buffer and returns
@@ -64,7 +65,7 @@ func (b *Broker) sendFailure(op string, m *broker.Message, err error) error {
 		return err
 	}
 	if errors.Is(err, nats.ErrMaxPayload) {
-		return tooLarge(m, b.conn.MaxPayload())
+		return natsrules.TooLarge(m, b.conn.MaxPayload())
 	}
 	e := b.failure(op, m.Subject, err)
 	// A failed write to the socket may have got a part through.

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 	"github.com/candidmq/candidmq/internal/reply"
 )
 
@@ -27,8 +28,8 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	if err := b.ready(ctx, op, m.Subject); err != nil {
 		return nil, err
 	}
-	if m.ReplyTo != "" {
-		return nil, &broker.FieldError{Field: "ReplyTo", Value: m.ReplyTo, Limit: "empty: a request has a reply address of its own"}
+	if err := natsrules.CheckRequest(&m); err != nil {
+		return nil, err
 	}
 	native, err := b.prepare(&m)
 	if err != nil {
@@ -85,8 +86,8 @@ func (b *Broker) requestFailure(subject string, err error) error {
 // [broker.OnError], and the requester gets a [*broker.ReplyError] with code
 // "500" in its place.
 func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
-	if h == nil {
-		return nil, &broker.FieldError{Field: "ReplyHandler", Value: "nil", Limit: "a function"}
+	if err := natsrules.CheckReplyHandler(h); err != nil {
+		return nil, err
 	}
 	return b.subscribe(ctx, "respond", subject, reply.Handler(h, b.reply), opts)
 }
@@ -95,7 +96,7 @@ func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHand
 func (b *Broker) reply(_ context.Context, d *broker.Delivery, m broker.Message) error {
 	err := b.sendReply(d.ReplyTo, m)
 	if errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {
-		return errors.Join(err, b.sendReply(d.ReplyTo, unsendable()))
+		return errors.Join(err, b.sendReply(d.ReplyTo, natsrules.Unsendable()))
 	}
 	return err
 }
@@ -103,22 +104,11 @@ func (b *Broker) reply(_ context.Context, d *broker.Delivery, m broker.Message) 
 func (b *Broker) sendReply(replyTo string, m broker.Message) error {
 	const op = "reply"
 	m.Subject = replyTo
-	if err := b.check(replyTo, &m); err != nil {
+	if err := natsrules.Check(&m, replyTo, b.ignore); err != nil {
 		return err
 	}
-	if m.Header["Status"] == "503" && len(m.Body) == 0 {
-		return &broker.FieldError{
-			Field: "Header[Status]", Value: "503",
-			Limit: `not "503" with an empty body: a requester takes that for no responders`,
-		}
+	if err := natsrules.CheckReply(&m); err != nil {
+		return err
 	}
 	return b.send(op, replyTo, &m)
-}
-
-// unsendable is what the requester gets in place of a reply that was refused.
-func unsendable() broker.Message {
-	return broker.Message{Header: broker.Header{
-		reply.CodeHeader:  "500",
-		reply.ErrorHeader: "the responder's reply could not be sent",
-	}}
 }

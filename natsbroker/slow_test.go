@@ -17,14 +17,14 @@ import (
 func TestSlowConsumer(t *testing.T) {
 	tests := []struct {
 		name   string
-		limits natsbroker.PendingLimits
+		limits broker.PendingLimits
 		sent   int
 		kept   int
 	}{
-		{"messages", natsbroker.PendingLimits{Messages: 10}, 100, 10},
-		{"bytes", natsbroker.PendingLimits{Bytes: 1000}, 100, 10},
-		{"one", natsbroker.PendingLimits{Messages: 1}, 5, 1},
-		{"neither", natsbroker.PendingLimits{}, 100, 100},
+		{"messages", broker.PendingLimits{Messages: 10}, 100, 10},
+		{"bytes", broker.PendingLimits{Bytes: 1000}, 100, 10},
+		{"one", broker.PendingLimits{Messages: 1}, 5, 1},
+		{"neither", broker.PendingLimits{}, 100, 100},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestSlowConsumerAgain(t *testing.T) {
 		entered <- d
 		<-leave
 		return nil
-	}, natsbroker.PendingLimits{Messages: 2}, log.option())
+	}, broker.PendingLimits{Messages: 2}, log.option())
 	for episode := range 5 {
 		flood(t, b, 10)
 		receive(t, entered, "the first message")
@@ -117,7 +117,7 @@ func TestSlowConsumerIsToldByTheDrain(t *testing.T) {
 		entered <- struct{}{}
 		<-leave
 		return nil
-	}, natsbroker.PendingLimits{Messages: 3}, log.option())
+	}, broker.PendingLimits{Messages: 3}, log.option())
 	flood(t, b, 10)
 	receive(t, entered, "the first message")
 	drained := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Subscribe delivers the messages of a subject, which may hold wildcards, and
@@ -17,7 +18,7 @@ import (
 // for the reconnect, within ctx.
 //
 // [broker.Group] is a NATS queue group: its members share the messages, at
-// random and whatever each one's load is. Other options: [PendingLimits],
+// random and whatever each one's load is. Other options: [broker.PendingLimits],
 // [broker.Concurrency], [broker.OnError], [broker.Logger].
 //
 // A subscription that the server denies is [broker.ErrDenied]. That is read
@@ -55,38 +56,26 @@ func (b *Broker) subscribe(ctx context.Context, op, name string, h broker.Handle
 // subscribeOptions are those that this backend reads itself.
 type subscribeOptions struct {
 	group  string
-	limits PendingLimits
+	limits broker.PendingLimits
 	others []broker.SubscribeOption // for the Dispatcher
 }
 
-func (b *Broker) readOptions(opts []broker.SubscribeOption) (subscribeOptions, error) {
+func (b *Broker) readOptions(pattern string, opts []broker.SubscribeOption) (subscribeOptions, error) {
 	o := subscribeOptions{others: []broker.SubscribeOption{broker.Logger{Logger: b.logger}}}
 	var errs []error
 	for _, opt := range opts {
 		switch v := opt.(type) {
 		case broker.Group:
 			o.group = string(v)
-			errs = append(errs, checkGroup(o.group))
-		case PendingLimits:
+			errs = append(errs, natsrules.CheckGroup(pattern, o.group))
+		case broker.PendingLimits:
 			o.limits = v
-			errs = append(errs, v.check())
+			errs = append(errs, natsrules.CheckPending(v))
 		default:
 			o.others = append(o.others, opt)
 		}
 	}
 	return o, errors.Join(errs...)
-}
-
-// checkGroup refuses what is no queue name: an empty one would be no queue
-// group at all, and one with spaces would be read as something else.
-func checkGroup(group string) error {
-	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
-	if group == "" || strings.ContainsFunc(group, bad) {
-		return &broker.FieldError{
-			Field: "Group", Value: group, Limit: "not empty, without spaces and control characters",
-		}
-	}
-	return nil
 }
 
 // denial watches the connection's last error for the server's refusal of one

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // subscription ties a native subscription to its Dispatcher. nats.go runs
@@ -46,12 +47,9 @@ func newSubscription(ctx context.Context, b *Broker, name string, h broker.Handl
 		broker: b, name: name, pattern: b.address(name),
 		gate: make(chan struct{}), last: make(chan struct{}), ended: make(chan struct{}),
 	}
-	err := checkPattern("Subject", s.pattern)
-	options, optionsErr := b.readOptions(opts)
+	err := natsrules.CheckPattern("Subject", s.pattern)
+	options, optionsErr := b.readOptions(s.pattern, opts)
 	s.options = options
-	if err == nil && options.group != "" {
-		err = checkControl("Group", s.pattern, options.group)
-	}
 	dispatcher, dispatcherErr := broker.NewSubscription(ctx, backend, name, h, options.others...)
 	s.dispatcher = dispatcher
 	return s, errors.Join(err, optionsErr, dispatcherErr)
