@@ -44,7 +44,7 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// As finds the role T in b: it asks b's method As(any) bool if there is one,
+// As finds the role T in b, a broker or any role of one: it asks b's method As(any) bool if there is one,
 // then b itself, then what its method Unwrap() Broker returns. The error
 // matches [errors.ErrUnsupported] and names the role.
 //
@@ -53,7 +53,7 @@ type Pinger interface {
 // A wrapper that adds behaviour to a role implements As for each role that it
 // wraps, so that asking for the role does not bypass it, and Unwrap for the
 // others.
-func As[T any](b Broker) (T, error) {
+func As[T any](b any) (T, error) {
 	first := b
 	for b != nil {
 		var role T
@@ -78,7 +78,7 @@ func As[T any](b Broker) (T, error) {
 }
 
 // backendName is the type of b, such as "*sqsbroker.Broker".
-func backendName(b Broker) string {
+func backendName(b any) string {
 	if b == nil {
 		return "nil broker"
 	}

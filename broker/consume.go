@@ -12,7 +12,9 @@ import (
 // ends it. ctx lends its values to handlers, and its end has no effect later.
 //
 // It is the one runtime under every leased backend, whose Subscribe stands on
-// it. What it does:
+// it: prefer that, since it checks that the queue exists and Close drains it. Use
+// Consume on a Receiver of your own, and drain it before you close that. What it
+// does:
 //
 //   - It asks r for no more messages than may start at once ([Concurrency]),
 //     so no lease runs down in a buffer. [Prefetch] trades that for fewer calls.

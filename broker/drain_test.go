@@ -298,6 +298,17 @@ func TestBackoffDelay(t *testing.T) {
 	if !slices.Equal(low, wantLow) || !slices.Equal(high, wantHigh) {
 		t.Errorf("low %v\nhigh %v", low, high)
 	}
+	for _, c := range []struct {
+		b    broker.Backoff
+		want time.Duration // of the first attempt, at most
+	}{
+		{broker.Backoff{}, time.Second}, {broker.Backoff{Min: 2 * time.Second}, 2 * time.Second},
+		{broker.Backoff{Max: 100 * time.Millisecond}, 100 * time.Millisecond}, {broker.Backoff{Min: time.Hour}, time.Hour},
+	} {
+		if got := c.b.Delay(1, 1); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.b, got, c.want)
+		}
+	}
 	if got := (broker.Backoff{}).Delay(1<<40, 1); got != broker.DefaultBackoff.Max {
 		t.Errorf("the zero Backoff: %v", got)
 	}

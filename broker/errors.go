@@ -232,28 +232,40 @@ func (e *PanicError) Unwrap() error {
 
 var errGoexit = errors.New("handler ended its goroutine (runtime.Goexit)")
 
-type retryError struct {
-	delay time.Duration
-	cause error
+// RetryError is what [RetryAfter] makes. Middleware, tests and observers find
+// it with [errors.AsType].
+type RetryError struct {
+	Delay time.Duration // until the message comes again
+	Cause error
 }
 
-func (e *retryError) Error() string { return fmt.Sprintf("retry after %v: %v", e.delay, e.cause) }
-func (e *retryError) Unwrap() error { return e.cause }
+// Error shows the delay and the cause.
+func (e *RetryError) Error() string { return fmt.Sprintf("retry after %v: %v", e.Delay, e.Cause) }
+
+// Unwrap gives the cause.
+func (e *RetryError) Unwrap() error { return e.Cause }
 
 // RetryAfter is returned from a [Handler] to release the message so that it
-// comes again after d instead of after the subscription's [Backoff]. A d below 0 is
-// 0. cause is what is reported; nil is fine.
+// comes again after d instead of after the subscription's [Backoff]. A d below 0
+// is 0. cause is what is reported; nil is fine.
 func RetryAfter(d time.Duration, cause error) error {
 	if cause == nil {
 		cause = errors.New("asked for")
 	}
-	return &retryError{delay: max(d, 0), cause: cause}
+	return &RetryError{Delay: max(d, 0), Cause: cause}
 }
 
-type rejectError struct{ cause error }
+// RejectError is what [Reject] makes. Middleware, tests and observers find it
+// with [errors.AsType].
+type RejectError struct {
+	Cause error
+}
 
-func (e *rejectError) Error() string { return "rejected: " + e.cause.Error() }
-func (e *rejectError) Unwrap() error { return e.cause }
+// Error shows the cause.
+func (e *RejectError) Error() string { return "rejected: " + e.Cause.Error() }
+
+// Unwrap gives the cause.
+func (e *RejectError) Unwrap() error { return e.Cause }
 
 // Reject is returned from a [Handler] to send the message to the dead-letter
 // queue at once: it can never succeed, so further attempts would be waste.
@@ -264,5 +276,5 @@ func Reject(cause error) error {
 	if cause == nil {
 		cause = errors.New("no reason given")
 	}
-	return &rejectError{cause: cause}
+	return &RejectError{Cause: cause}
 }

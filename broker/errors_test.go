@@ -241,3 +241,15 @@ type describer struct {
 }
 
 func (d describer) Describe(context.Context, string) (broker.Semantics, error) { return d.s, d.err }
+
+// A handler's word can be asked for: tests and middleware need that.
+func TestVerdictsCanBeAskedFor(t *testing.T) {
+	var retry *broker.RetryError
+	if err := fmt.Errorf("wrapped: %w", broker.RetryAfter(3, io.EOF)); !errors.As(err, &retry) || retry.Delay != 3 || !errors.Is(retry.Cause, io.EOF) {
+		t.Errorf("RetryAfter: %+v", retry)
+	}
+	var reject *broker.RejectError
+	if err := fmt.Errorf("wrapped: %w", broker.Reject(io.EOF)); !errors.As(err, &reject) || !errors.Is(reject.Cause, io.EOF) {
+		t.Errorf("Reject: %+v", reject)
+	}
+}

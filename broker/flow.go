@@ -73,7 +73,7 @@ func (c *circuit) result(now time.Time, err error) {
 		c.failures, c.pause, c.openTill, c.reason = 0, 0, time.Time{}, nil
 		return
 	}
-	if _, asked := errors.AsType[*retryError](err); asked {
+	if _, asked := errors.AsType[*RetryError](err); asked {
 		return // the handler works: it asked for another time
 	}
 	c.failures++

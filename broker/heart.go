@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// minBeat keeps the retries of a failing heartbeat apart.
-const minBeat = 10 * time.Millisecond
+// beatsApart keeps the retries of a failing heartbeat apart: a lease has room for
+// no more than so many.
+const beatsApart = 20
+
+// giveUpEarly is the part of a lease before whose end the handler is told that
+// it is lost, if it could not be renewed: the server's clock runs ahead of ours
+// by a network trip, and the handler must know before somebody else begins.
+const giveUpEarly = 50
 
 // heart is the heartbeat of a consumer: one goroutine that sleeps until a
 // lease needs renewing, and one more for each Extend call in flight.
@@ -64,17 +70,17 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 		if r.beatAt.IsZero() {
 			continue
 		}
-		wake, end := r.beatAt, leaseEnd(r.delivery)
+		wake, giveUp := r.beatAt, leaseEnd(r.delivery).Add(-r.renewed/giveUpEarly)
 		switch {
-		case !now.Before(end):
+		case !now.Before(giveUp):
 			c.loseLocked(r)
 			lost = append(lost, r)
 			continue
 		case r.beating != nil:
-			wake = end
+			wake = giveUp
 		case r.beatAt.Sub(now) <= r.lease/8: // due, or so soon that one call may serve both
 			due = append(due, r)
-			wake = end
+			wake = giveUp
 		}
 		if c.heart.wakeAt.IsZero() || wake.Before(c.heart.wakeAt) {
 			c.heart.wakeAt = wake
@@ -90,7 +96,7 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	wake := c.heart.wakeAt
 	c.mu.Unlock()
 	for _, r := range lost {
-		c.tellLost(r, fmt.Errorf("%w: it ended at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339)))
+		c.tellLost(r, fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339)))
 	}
 	return wake.Sub(now), !wake.IsZero()
 }
@@ -111,11 +117,15 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 	cancel()
 
 	now := time.Now()
-	lost := map[*run]error{}
+	lost, failed := map[*run]error{}, map[*run]error{}
 	c.mu.Lock()
 	for i, r := range due {
 		r.beating = nil
-		if err := ItemError(err, i); !r.lost && errors.Is(err, ErrLeaseLost) {
+		err := ItemError(err, i)
+		if err != nil {
+			failed[r] = err
+		}
+		if !r.lost && errors.Is(err, ErrLeaseLost) {
 			c.loseLocked(r)
 			lost[r] = err
 		} else if !r.lost {
@@ -128,8 +138,8 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 		c.tellLost(r, cause)
 	}
 	c.observe(Event{Kind: EventExtended, Messages: len(due), Err: err})
-	if err != nil {
-		c.tell(c.base, nil, fmt.Errorf("heartbeat: %w", err))
+	for r, err := range failed {
+		c.tell(r, r.delivery, fmt.Errorf("heartbeat: %w", err))
 	}
 }
 
@@ -167,7 +177,8 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 	}
 	r.lease = end.Sub(now)
 	after := r.lease/3 + time.Duration(rand.Float64()*float64(r.lease/6))
-	r.beatAt = now.Add(min(max(after, minBeat), r.lease))
+	r.renewed = max(r.renewed, r.lease)
+	r.beatAt = now.Add(min(max(after, r.renewed/beatsApart), r.lease))
 	if h := &c.heart; h.wakeAt.IsZero() || r.beatAt.Before(h.wakeAt) {
 		h.wakeAt = r.beatAt
 		select {

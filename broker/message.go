@@ -32,7 +32,9 @@ type Message struct {
 	// Tenant asks for fairness without order: one busy tenant does not starve
 	// the others (SQS fair queues).
 	Tenant string
-	// DedupID names this message for the destination's deduplication window.
+	// DedupID names this message for the destination's deduplication window. A
+	// destination without one (SQS Standard) refuses it; a backend's
+	// Options.Ignore lets the same code publish to both.
 	DedupID string
 	// Delay keeps the message invisible for a while after publishing.
 	Delay time.Duration

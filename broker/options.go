@@ -83,10 +83,11 @@ type Circuit struct {
 	Pause    time.Duration
 }
 
-// OnError is told of everything that went wrong for one delivery: the
-// handler's error or panic, a failed settlement, a lost lease; and, with a nil
-// delivery, of what went wrong for the subscription: a failed receive, dropped
-// messages. It is called from the subscription's goroutines, several at once
+// OnError is told of everything that went wrong for one delivery: whatever the
+// handler returned or panicked with ([RetryError] and [RejectError] included), a
+// failed heartbeat, a settlement that failed for good, a lost lease; and, with a
+// nil delivery, of what went wrong for the subscription: a failed receive,
+// dropped messages. It is called from the subscription's goroutines, several at once
 // if handlers run at once, and must return soon.
 type OnError func(ctx context.Context, d *Delivery, err error)
 
@@ -97,7 +98,8 @@ type Logger struct{ *slog.Logger }
 
 // Backoff says when a message whose handler failed comes again: after a random
 // delay between half of it and all of it, where it doubles from Min with each
-// attempt, up to Max. The zero Backoff is DefaultBackoff.
+// attempt, up to Max. A field that is 0 has the value of DefaultBackoff (Max at
+// least Min).
 type Backoff struct {
 	Min, Max time.Duration
 }
@@ -106,12 +108,23 @@ type Backoff struct {
 // 12 hours for which SQS can hold a message back.
 var DefaultBackoff = Backoff{Min: time.Second, Max: 5 * time.Minute}
 
+func (b Backoff) orDefault() Backoff {
+	if b.Min == 0 {
+		b.Min = DefaultBackoff.Min
+		if b.Max != 0 {
+			b.Min = min(b.Min, b.Max)
+		}
+	}
+	if b.Max == 0 {
+		b.Max = max(DefaultBackoff.Max, b.Min)
+	}
+	return b
+}
+
 // Delay returns the delay after the given attempt (1 is the first; less counts
 // as 1). random is a number in [0, 1), such as [rand.Float64] gives.
 func (b Backoff) Delay(attempt int, random float64) time.Duration {
-	if b == (Backoff{}) {
-		b = DefaultBackoff
-	}
+	b = b.orDefault()
 	d := b.Min
 	for i := 1; i < attempt && d < b.Max; i++ {
 		d *= 2
@@ -217,7 +230,7 @@ func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 		}
 		s.lease = time.Duration(o)
 	case Backoff:
-		if o.Min < 0 || o.Max < o.Min {
+		if o.Min < 0 || o.Max < 0 || o.orDefault().Max < o.orDefault().Min {
 			return true, &FieldError{
 				Field: "Backoff", Value: fmt.Sprintf("%v..%v", o.Min, o.Max), Limit: "0 <= Min <= Max",
 			}

@@ -9,7 +9,7 @@ import (
 // All methods may be called concurrently, and all that take deliveries take
 // many: a partial failure is a [*BatchError] whose Errs[i] belongs to the i-th
 // delivery. A delivery that another broker made is a [*FieldError]. Most
-// services want [Consume], which calls these methods for them.
+// services want Subscribe, which calls these methods for them.
 //
 // Settled state is kept with the delivery: deleting it again is nil, and
 // Extend, Release and Reject of what has been settled are [ErrLeaseLost].

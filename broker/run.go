@@ -15,6 +15,7 @@ type run struct {
 
 	// Guarded by the consumer's mu:
 	beatAt   time.Time     // when the heartbeat is due; zero: none
+	renewed  time.Duration // the lease as of the last renewal
 	lease    time.Duration // what was left of the lease when beatAt was set
 	beating  chan struct{} // closed when the Extend call in flight has returned; nil: none
 	lost     bool          // the lease is lost
@@ -72,10 +73,13 @@ func (r *run) delete() {
 	switch {
 	case err == nil:
 		c.counts.Deleted++
-	case errors.Is(err, ErrLeaseLost) && !r.lost:
-		c.counts.LeasesLost++
+	case errors.Is(err, ErrLeaseLost):
+		r.countLost()
 	default:
 		c.counts.Errors++
+		if end := leaseEnd(d); !end.IsZero() && !time.Now().Before(end) {
+			r.countLost()
+		}
 	}
 	c.mu.Unlock()
 	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "delete", Err: err})
@@ -85,19 +89,28 @@ func (r *run) delete() {
 	}
 }
 
+// countLost counts the lease as lost, unless it is counted. The caller holds
+// mu.
+func (r *run) countLost() {
+	if !r.lost {
+		r.lost = true
+		r.consumer.counts.LeasesLost++
+	}
+}
+
 // settleFailed rejects or releases a message whose handler failed.
 func (r *run) settleFailed(err error, interrupted bool) {
 	c, d := r.consumer, r.delivery
-	reject, rejected := errors.AsType[*rejectError](err)
+	reject, rejected := errors.AsType[*RejectError](err)
 	if !rejected && !interrupted && c.attempts > 0 && d.Attempt >= c.attempts {
-		reject, rejected = &rejectError{cause: errors.Join(errAttempts, err)}, true
+		reject, rejected = &RejectError{Cause: errors.Join(errAttempts, err)}, true
 	}
 	if rejected && r.reject(reject) {
 		return
 	}
 	delay := time.Duration(0)
-	if retry, ok := errors.AsType[*retryError](err); ok {
-		delay = retry.delay
+	if retry, ok := errors.AsType[*RetryError](err); ok {
+		delay = retry.Delay
 	} else if !interrupted {
 		delay = c.retryDelay(d.Attempt)
 	}
@@ -107,10 +120,10 @@ func (r *run) settleFailed(err error, interrupted bool) {
 }
 
 // reject reports whether the message is at rest.
-func (r *run) reject(reason *rejectError) bool {
+func (r *run) reject(reason *RejectError) bool {
 	c, d := r.consumer, r.delivery
 	err := c.settle(r, func(ctx context.Context) error {
-		return ItemError(c.receiver.Reject(ctx, reason.cause.Error(), d), 0)
+		return ItemError(c.receiver.Reject(ctx, reason.Cause.Error(), d), 0)
 	})
 	c.mu.Lock()
 	if err == nil {

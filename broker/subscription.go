@@ -44,22 +44,23 @@ type Counts struct {
 	Received    uint64 // deliveries taken in
 	Redelivered uint64 // of these, with an attempt above 1
 	Succeeded   uint64 // handlers that returned nil
-	Failed      uint64 // handlers that returned an error, panics included
+	Failed      uint64 // handlers that returned an error: panics, Reject and RetryAfter included
 	Panicked    uint64 // of these, by panic or Goexit
 	Deleted     uint64 // settled by a delete that was confirmed
 	Released    uint64 // given back, to come again
 	Rejected    uint64 // put to rest at the handler's word
 	Extended    uint64 // leases renewed by a heartbeat
-	LeasesLost  uint64 // leases that ended before the message was settled
+	LeasesLost  uint64 // leases that ended before the message was settled, as far as it is known
 	Dropped     uint64 // discarded before a handler saw them (slow consumer)
-	Errors      uint64 // failed receives, extensions and settlements
+	Errors      uint64 // failed receives and extensions, and settlements that failed for good
 	InFlight    int    // deliveries in hand now, waiting or running
 }
 
 // Report says how a drain ended.
 type Report struct {
 	Subject string
-	// Finished handlers had begun before or while draining, and returned.
+	// Finished handlers were running when the drain began, or began while the
+	// intake stopped, and have returned.
 	Finished int
 	// Released messages went back: never started, or interrupted by the
 	// drain's deadline. On SQS and JetStream that counts as an attempt.
