@@ -4,43 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"math/rand/v2"
+	"time"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
-
-// errUnanswered is the error of an entry that the answer does not mention.
-var errUnanswered = errors.New("the answer does not mention this entry")
 
 // PublishBatch sends the messages of each queue with SendMessageBatch, one
 // call after the other, each of at most 10 messages and 1 MiB. If a message is
 // refused before anything is sent, nothing is: the error is then no
 // *BatchError, and names the messages by their index.
 //
-// On a FIFO queue SQS itself may fail one entry of a call and store a later
-// one of the same group; such a message is reported as stored. Calls that come
-// after send no more of that group.
+// What SQS fails by its own fault is sent again, up to four times more, after
+// pauses that double from 50 ms, with chance, while the others go on. On a FIFO queue SQS may fail one entry of a call and
+// store a later one of the same key: the later one is reported as stored then,
+// and the failed one is not sent again, since it would come out of order. No
+// message that comes after a failure of its key is sent; it is
+// [broker.ErrSkipped].
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
-	const op = "publish"
 	receipts := make([]broker.Receipt, len(ms))
 	if len(ms) == 0 {
 		return receipts, nil
 	}
-	if err := b.ready(ctx, op, ms[0].Subject); err != nil {
+	if err := b.ready(ctx, opPublish, ms[0].Subject); err != nil {
 		return receipts, err
 	}
-	shipments, errs, err := b.load(ctx, op, ms)
+	shipments, errs, err := b.load(ctx, opPublish, ms)
 	if err != nil {
 		return receipts, err
 	}
 	for _, s := range shipments {
 		s.receipts, s.errs = receipts, errs
-		s.send(ctx, op)
+		s.send(ctx)
 	}
 	return receipts, broker.NewBatchError(errs)
 }
@@ -49,16 +45,19 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 type shipment struct {
 	queue    *queue
 	url      string
-	parcels  []parcel
+	ahead    []item              // not sent yet, in order
+	again    []item              // to be sent again, in order, before those ahead
 	receipts []broker.Receipt    // of the whole batch
 	errs     []error             // of the whole batch
 	failed   map[string]struct{} // keys of which a message failed
 }
 
-// parcel is one message of a shipment.
-type parcel struct {
+// item is one message of a shipment.
+type item struct {
 	index   int // in the batch
 	message broker.Message
+	parcel  *parcel   // once it has been in a call
+	due     time.Time // to be sent again, not before
 }
 
 // load checks every message and sorts them by queue. errs has those whose
@@ -88,7 +87,7 @@ func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all 
 			byQueue[q] = s
 			all = append(all, s)
 		}
-		s.parcels = append(s.parcels, parcel{i, m})
+		s.ahead = append(s.ahead, item{index: i, message: m})
 	}
 	return all, errs, errors.Join(bad...)
 }
@@ -113,102 +112,114 @@ func refusedHere(err error) bool {
 }
 
 // send makes the calls.
-func (s *shipment) send(ctx context.Context, op string) {
-	for len(s.parcels) > 0 {
-		call := s.next()
+func (s *shipment) send(ctx context.Context) {
+	for len(s.again)+len(s.ahead) > 0 {
+		s.await(ctx)
+		call := s.next(ctx)
 		if len(call) == 0 {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			s.failAll(call, &broker.Error{Backend: backend, Op: op, Subject: call[0].message.Subject, Err: err})
+			s.giveUp(call, err)
 			continue
 		}
-		s.sendCall(ctx, op, call)
+		parcels := make([]*parcel, len(call))
+		for i := range call {
+			if call[i].parcel == nil {
+				call[i].parcel = s.queue.pack(&call[i].message)
+			}
+			parcels[i] = call[i].parcel
+		}
+		s.queue.broker.send(ctx, s.url, parcels)
+		s.settle(call)
 	}
+}
+
+// await sleeps until what failed may be sent again, if nothing else can be sent
+// before: on a FIFO queue that would overtake it.
+func (s *shipment) await(ctx context.Context) {
+	if len(s.again) == 0 || !s.queue.fifo && len(s.ahead) > 0 {
+		return
+	}
+	sleepUntil(ctx, s.again[len(s.again)-1].due)
+}
+
+// head is where the next message to send is.
+func (s *shipment) head(ctx context.Context) *[]item {
+	if len(s.again) > 0 && (ctx.Err() != nil || !time.Now().Before(s.again[0].due)) || len(s.ahead) == 0 {
+		return &s.again
+	}
+	return &s.ahead
 }
 
 // next takes the messages of one call, and skips those of keys that failed.
-func (s *shipment) next() []parcel {
-	var call []parcel
+func (s *shipment) next(ctx context.Context) []item {
+	var call []item
 	size := 0
-	for len(s.parcels) > 0 {
-		p := s.parcels[0]
-		if _, failed := s.failed[p.message.Key]; failed {
-			s.errs[p.index] = &broker.Error{
-				Backend: backend, Op: "publish", Subject: p.message.Subject, Kind: broker.ErrSkipped,
+	for {
+		from := s.head(ctx)
+		if len(*from) == 0 {
+			return call
+		}
+		it := (*from)[0]
+		if s.queue.fifo && len(call) > 0 && call[0].parcel != nil && it.parcel == nil {
+			return call // what is sent again may fail again, and must not be overtaken
+		}
+		if _, failed := s.failed[it.message.Key]; failed && it.parcel == nil {
+			s.errs[it.index] = &broker.Error{
+				Backend: backend, Op: opPublish, Subject: it.message.Subject, Kind: broker.ErrSkipped,
 			}
-			s.parcels = s.parcels[1:]
+			*from = (*from)[1:]
 			continue
 		}
-		size += sqsrules.Size(&p.message)
+		size += sqsrules.Size(&it.message)
 		if len(call) == sqsrules.MaxBatch || len(call) > 0 && size > sqsrules.MaxBatchSize {
-			break
+			return call
 		}
-		call = append(call, p)
-		s.parcels = s.parcels[1:]
-	}
-	return call
-}
-
-func (s *shipment) sendCall(ctx context.Context, op string, call []parcel) {
-	entries := make([]types.SendMessageBatchRequestEntry, len(call))
-	for i := range call {
-		m := &call[i].message
-		entries[i] = types.SendMessageBatchRequestEntry{
-			Id:                     aws.String(strconv.Itoa(i)),
-			MessageBody:            aws.String(string(m.Body)),
-			MessageAttributes:      attributesOf(m.Header),
-			MessageGroupId:         group(m),
-			MessageDeduplicationId: optional(m.DedupID),
-			DelaySeconds:           sqsrules.Seconds(m.Delay),
-		}
-	}
-	var tries attempts
-	out, err := s.queue.broker.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{
-		QueueUrl: &s.url, Entries: entries,
-	}, tries.watch)
-	if err != nil {
-		s.failAll(call, s.queue.sendFailed(ctx, op, call[0].message.Subject, err, &tries))
-		return
-	}
-	answers := make([]error, len(call))
-	for i := range answers {
-		answers[i] = &broker.Error{
-			Backend: backend, Op: op, Subject: call[i].message.Subject, OutcomeUnknown: true, Err: errUnanswered,
-		}
-	}
-	for _, e := range out.Successful {
-		if i, ok := entryIndex(e.Id, len(call)); ok {
-			answers[i] = nil
-			s.receipts[call[i].index] = s.queue.receipt(e.MessageId, e.SequenceNumber)
-		}
-	}
-	for _, e := range out.Failed {
-		if i, ok := entryIndex(e.Id, len(call)); ok {
-			answers[i] = s.queue.fail(ctx, op, call[i].message.Subject, entryError(e))
-		}
-	}
-	for i, err := range answers {
-		s.settle(call[i], err)
+		call = append(call, it)
+		*from = (*from)[1:]
 	}
 }
 
-func (s *shipment) failAll(call []parcel, err error) {
-	for _, p := range call {
-		s.settle(p, err)
+// giveUp is for messages that are not sent, or not again, since ctx has ended.
+func (s *shipment) giveUp(call []item, err error) {
+	for _, it := range call {
+		e := &broker.Error{Backend: backend, Op: opPublish, Subject: it.message.Subject, Err: err}
+		if it.parcel != nil {
+			e.Err = errors.Join(err, it.parcel.err)
+		}
+		s.fail(it, e)
 	}
 }
 
-// settle records what became of a message.
-func (s *shipment) settle(p parcel, err error) {
-	s.errs[p.index] = err
-	if err != nil && p.message.Key != "" {
-		s.failed[p.message.Key] = struct{}{}
+// settle takes the results of a call, and keeps what may be sent again.
+func (s *shipment) settle(call []item) {
+	stored := map[string]int{} // the last of each key
+	for i, it := range call {
+		if it.parcel.err == nil {
+			s.receipts[it.index] = it.parcel.receipt
+			stored[it.message.Key] = i
+		}
+	}
+	for i, it := range call {
+		key := it.message.Key
+		_, behind := s.failed[key]
+		overtaken := key != "" && (behind || i < stored[key])
+		switch {
+		case it.parcel.err == nil:
+		case it.parcel.again && !overtaken && it.parcel.tries < entryTries:
+			it.due = time.Now().Add(entryPause.Delay(it.parcel.tries, rand.Float64()))
+			s.again = append(s.again, it)
+		default:
+			s.fail(it, it.parcel.err)
+		}
 	}
 }
 
-// entryIndex is the position of the entry that an id was given to.
-func entryIndex(id *string, n int) (int, bool) {
-	i, err := strconv.Atoi(aws.ToString(id))
-	return i, err == nil && 0 <= i && i < n
+// fail records that a message is not stored, as far as is known.
+func (s *shipment) fail(it item, err error) {
+	s.errs[it.index] = err
+	if it.message.Key != "" {
+		s.failed[it.message.Key] = struct{}{}
+	}
 }

@@ -44,7 +44,7 @@ func TestBatchSplitsByCountAndBytes(t *testing.T) {
 					t.Errorf("%s: receipt %d: got %+v", c.name, i, receipt)
 				}
 			}
-			if got := r.called()["SendMessageBatch"]; got != c.calls {
+			if got := r.sends(); got != c.calls {
 				t.Errorf("%s: %d calls, want %d", c.name, got, c.calls)
 			}
 		}
@@ -56,7 +56,7 @@ func TestBatchSplitsByCountAndBytes(t *testing.T) {
 		if _, err := r.PublishBatch(t.Context(), []broker.Message{half, half}); err != nil {
 			t.Error(err)
 		}
-		if got := r.called()["SendMessageBatch"]; got != 2 {
+		if got := r.sends(); got != 2 {
 			t.Errorf("two halves with headers: %d calls, want 2", got)
 		}
 	})

@@ -56,8 +56,9 @@ type Broker struct {
 	closed context.Context // ends when Close has drained the subscriptions
 	close  context.CancelFunc
 
-	mu     sync.Mutex
-	queues map[address]*queue
+	mu      sync.Mutex
+	queues  map[address]*queue
+	traffic map[string]*traffic // by the queue's URL
 }
 
 // New makes a Broker on a client, which stays the caller's. It makes no call.
@@ -77,6 +78,8 @@ func New(client API, o *Options) (*Broker, error) {
 		names:  make(map[string]address, len(o.Queues)),
 		ignore: o.Ignore,
 		queues: map[address]*queue{},
+
+		traffic: map[string]*traffic{},
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(o.Queues)) {
@@ -111,12 +114,14 @@ func Connect(ctx context.Context, o *Options, opts ...func(*config.LoadOptions) 
 	return New(sqs.NewFromConfig(cfg), o)
 }
 
-// Close drains all subscriptions, as [broker.Broker] says, and ends the calls
-// of Receive that wait. The client stays open.
+// Close drains all subscriptions, as [broker.Broker] says, ends the calls of
+// Receive that wait, and lets those that callers of Publish and of the settling
+// methods share be answered, or cancels them when ctx ends. The client stays
+// open.
 func (b *Broker) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.close()
-	return err
+	return errors.Join(err, b.closeTraffic(ctx))
 }
 
 // Ping asks for the name of one queue (sqs:ListQueues). It is nil also where

@@ -53,6 +53,18 @@
 // holds no message longer than 12 hours after its receive, so extensions and
 // releases near that are shortened to what is left.
 //
+// # Fewer calls
+//
+// SQS bills calls, and ten messages in a call cost as much as one. PublishBatch
+// and the settling methods make calls of ten from what they are given. What
+// concurrent callers publish, delete, extend or release one by one shares calls
+// of the same kind to the same queue: the first caller's call goes at once;
+// while it is in flight, another starts only when it is full, and the rest goes
+// when it returns, or after 200 ms if it does not. Nobody waits for company. A
+// call has at most ten messages and 1 MiB, and at most 64 calls of a kind are
+// in flight to a queue; callers block until their message has its own result.
+// On a FIFO queue, no two of these calls have messages of the same group.
+//
 // # Calls and permissions
 //
 // Every call has the policy actions of its name:
@@ -78,15 +90,19 @@
 // no such types, but a smithy.APIError each. A queue that does not exist is
 // [broker.ErrNotFound], and forgotten, so that one made later is found.
 //
-// Nothing is resent beyond what the AWS client's retryer does. A send whose
-// outcome is unknown, in any of the client's attempts, matches
-// [broker.ErrOutcomeUnknown]. Whatever ends with its context matches the
-// context's error.
+// Calls that fail as a whole are resent as the AWS client's retryer does. An
+// entry of a batch that SQS fails by its own fault (SenderFault is false) is
+// resent four times at most, after a pause from 50 ms to 1 s with chance, as long
+// as that breaks no order. A send whose outcome is unknown, in any of the
+// client's attempts, matches [broker.ErrOutcomeUnknown]. Whatever ends with its
+// context matches the context's error.
 //
 // # Concurrency and shutdown
 //
-// All methods may be called concurrently, and each works on its caller's
-// goroutine: a Broker without subscriptions has none of its own. Close drains
-// the subscriptions, during which handlers may go on publishing, and then
-// cancels receives that wait; it does not close the client.
+// All methods may be called concurrently. A Broker without subscriptions has no
+// goroutine of its own but for calls in flight that several callers share. Such
+// a call outlives a caller that gives up, and ends when all have. Close drains
+// the subscriptions, during which handlers may go on publishing, cancels
+// receives that wait, and returns when the shared calls have; it does not close
+// the client.
 package sqsbroker

@@ -4,42 +4,46 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
-// Publish sends one message with SendMessage. The outcome is OutcomeStored on
-// a Standard queue and OutcomeAccepted on a FIFO queue, which does not tell a
-// stored message from a duplicate; the Receipt has the message's id, and on a
-// FIFO queue its sequence number. Message.Delay is rounded up to whole
-// seconds. The AWS client retries by its own settings; on a FIFO queue a retry
-// within five minutes stores nothing twice, on a Standard queue it may.
+const opPublish = "publish"
+
+// Publish sends one message. The outcome is OutcomeStored on a Standard queue
+// and OutcomeAccepted on a FIFO queue, which does not tell a stored message
+// from a duplicate; the Receipt has the message's id, and on a FIFO queue its
+// sequence number. Message.Delay is rounded up to whole seconds. The AWS client
+// retries by its own settings; on a FIFO queue a retry within five minutes
+// stores nothing twice, on a Standard queue it may.
+//
+// Concurrent calls for one queue share calls of SQS, as the package
+// documentation says. If ctx ends while the message is in a call that others
+// share, Publish returns with [broker.ErrOutcomeUnknown]; while it waits for
+// one, it is not sent, and the error is that of ctx alone.
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
-	const op = "publish"
-	if err := b.ready(ctx, op, m.Subject); err != nil {
+	if err := b.ready(ctx, opPublish, m.Subject); err != nil {
 		return broker.Receipt{}, err
 	}
 	m.Clear(b.ignore)
-	q, url, err := b.route(ctx, op, &m)
+	q, url, err := b.route(ctx, opPublish, &m)
 	if err != nil {
 		return broker.Receipt{}, err
 	}
-	var tries attempts
-	out, err := b.client.SendMessage(ctx, &sqs.SendMessageInput{
-		QueueUrl:               &url,
-		MessageBody:            aws.String(string(m.Body)),
-		MessageAttributes:      attributesOf(m.Header),
-		MessageGroupId:         group(&m),
-		MessageDeduplicationId: optional(m.DedupID),
-		DelaySeconds:           sqsrules.Seconds(m.Delay),
-	}, tries.watch)
-	if err != nil {
-		return broker.Receipt{}, q.sendFailed(ctx, op, m.Subject, err, &tries)
+	p, sends := q.pack(&m), b.to(url).sends
+	for {
+		if err := sends.Do(ctx, p); err != nil {
+			return broker.Receipt{}, notCalled(opPublish, m.Subject, err)
+		}
+		switch {
+		case p.err == nil:
+			return p.receipt, nil
+		case !p.again || !pauseAfter(ctx, p.tries):
+			return broker.Receipt{}, cutOff(ctx, p.err)
+		}
 	}
-	return q.receipt(out.MessageId, out.SequenceNumber), nil
 }
 
 // check returns the queue's URL if the queue takes m. What no queue takes is

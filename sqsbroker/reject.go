@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/lease"
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
@@ -26,14 +25,11 @@ import (
 // Without a RedrivePolicy it is a [*broker.UnsupportedError] and the message
 // stays leased, as it does after any failure.
 func (b *Broker) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
-	const op = "reject"
-	return b.settle(ctx, op, ds, func(s *settling) (done bool, err error) {
-		if err := s.checkChange(op); err != nil {
+	return b.settle(ctx, opReject, ds, func(s *settling) (done bool, err error) {
+		if err := s.checkChange(); err != nil {
 			return true, err
 		}
-		return false, s.copyToDeadLetter(ctx, op, reason)
-	}, func(ctx context.Context, url string, batch []*settling) {
-		b.deleteCall(ctx, op, url, batch, lease.Rejected)
+		return false, s.copyToDeadLetter(ctx, opReject, reason)
 	})
 }
 

@@ -124,6 +124,12 @@ func (r *rig) called() map[string]int {
 	return c
 }
 
+// sends returns how many calls sent messages since called was last asked.
+func (r *rig) sends() int {
+	c := r.called()
+	return c["SendMessage"] + c["SendMessageBatch"]
+}
+
 // create makes a queue with attributes, given in pairs.
 func (r *rig) create(t testing.TB, name string, pairs ...string) {
 	t.Helper()

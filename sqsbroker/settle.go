@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,31 +18,41 @@ import (
 // whyLate is the reason in errors of deliveries whose lease is over.
 const whyLate = "the visibility timeout has passed"
 
-// settling is one delivery of a call that settles or extends several.
+// settling is one delivery that is to be settled or extended.
 type settling struct {
 	*handle
-	index   int
+	op      string
+	index   int   // in the call of the caller
 	seconds int32 // the visibility timeout to set
 	late    bool  // the lease was over before the call
-	err     error
+
+	// What a call leaves.
+	err   error
+	again bool // SQS failed this one entry, by its own fault
+	tries int
 }
+
+// The operations of settlings.
+const (
+	opDelete  = "delete"
+	opReject  = "reject"
+	opExtend  = "extend"
+	opRelease = "release"
+)
 
 // Delete deletes the messages with DeleteMessageBatch, ten a call. A success
 // is no proof: SQS may deliver a message of a Standard queue again all the
 // same. What is late is refused on a FIFO queue, as SQS would, and sent on a
 // Standard queue; both are [broker.ErrLeaseLost].
 func (b *Broker) Delete(ctx context.Context, ds ...*broker.Delivery) error {
-	const op = "delete"
-	return b.settle(ctx, op, ds, func(s *settling) (done bool, err error) {
+	return b.settle(ctx, opDelete, ds, func(s *settling) (done bool, err error) {
 		if done, err := s.CheckDelete(); done {
-			return true, settled(op, s.handle, err)
+			return true, settled(opDelete, s.handle, err)
 		}
 		if s.late && s.queue.fifo {
-			return true, lost(op, s.subject, whyLate)
+			return true, lost(opDelete, s.subject, whyLate)
 		}
 		return false, nil
-	}, func(ctx context.Context, url string, batch []*settling) {
-		b.deleteCall(ctx, op, url, batch, lease.Deleted)
 	})
 }
 
@@ -54,25 +65,24 @@ func (b *Broker) Extend(ctx context.Context, lease time.Duration, ds ...*broker.
 	if err := sqsrules.CheckExtend(lease); err != nil {
 		return err
 	}
-	const op = "extend"
-	return b.settle(ctx, op, ds, func(s *settling) (done bool, err error) {
-		if err := s.checkChange(op); err != nil {
+	return b.settle(ctx, opExtend, ds, func(s *settling) (done bool, err error) {
+		if err := s.checkChange(); err != nil {
 			return true, err
 		}
 		want := lease
 		if want == 0 {
 			_, a, err := s.queue.look(ctx, fresh)
 			if err != nil {
-				return true, failure(ctx, op, s.subject, err)
+				return true, failure(ctx, opExtend, s.subject, err)
 			}
 			want = max(a.visibility, time.Second)
 		}
 		s.limit(want)
 		if s.seconds == 0 {
-			return true, lost(op, s.subject, "12 hours have passed since the receive")
+			return true, lost(opExtend, s.subject, "12 hours have passed since the receive")
 		}
 		return false, nil
-	}, b.extendCall)
+	})
 }
 
 // Release sets the visibility timeouts with ChangeMessageVisibilityBatch, ten
@@ -84,20 +94,19 @@ func (b *Broker) Release(ctx context.Context, delay time.Duration, ds ...*broker
 	if err := sqsrules.CheckRelease(delay); err != nil {
 		return err
 	}
-	const op = "release"
-	return b.settle(ctx, op, ds, func(s *settling) (done bool, err error) {
+	return b.settle(ctx, opRelease, ds, func(s *settling) (done bool, err error) {
 		s.limit(delay)
-		return false, s.checkChange(op)
-	}, b.releaseCall)
+		return false, s.checkChange()
+	})
 }
 
 // checkChange refuses what is settled or late.
-func (s *settling) checkChange(op string) error {
+func (s *settling) checkChange() error {
 	if err := s.CheckChange(); err != nil {
-		return settled(op, s.handle, err)
+		return settled(s.op, s.handle, err)
 	}
 	if s.late {
-		return lost(op, s.subject, whyLate)
+		return lost(s.op, s.subject, whyLate)
 	}
 	return nil
 }
@@ -116,10 +125,11 @@ func settled(op string, h *handle, err error) error {
 	return lost(op, h.subject, "the message is settled already")
 }
 
-// settle runs check on each delivery, and call on batches of those that it
-// does not call done or refuse.
+// settle runs check on each delivery, and makes calls for those that it does
+// not call done or refuse. A single one may share its call with those of other
+// callers; several go at once, in calls of their own.
 func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
-	check func(*settling) (done bool, err error), call func(ctx context.Context, url string, batch []*settling),
+	check func(*settling) (done bool, err error),
 ) error {
 	if err := b.ready(ctx, op, ""); err != nil {
 		return err
@@ -132,21 +142,59 @@ func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
 			errs[i] = err
 			continue
 		}
-		s := &settling{handle: h, index: i, late: h.Expired(time.Now())}
+		s := &settling{handle: h, op: op, index: i, late: h.Expired(time.Now())}
 		if done, err := check(s); done || err != nil {
 			errs[i] = err
 			continue
 		}
 		todo = append(todo, s)
 	}
+	for len(todo) > 0 {
+		b.carryOut(ctx, todo, errs)
+		if todo = another(todo); len(todo) > 0 && !pauseAfter(ctx, todo[0].tries) {
+			break
+		}
+	}
+	return broker.NewBatchError(errs)
+}
+
+// carryOut makes the calls for some settlings of one operation.
+func (b *Broker) carryOut(ctx context.Context, todo []*settling, errs []error) {
+	if len(todo) == 1 {
+		s := todo[0]
+		calls := b.to(s.url).changes
+		if s.deletes() {
+			calls = b.to(s.url).deletes
+		}
+		if err := calls.Do(ctx, s); err != nil {
+			todo[0] = nil // it may still be in a call
+			errs[s.index] = notCalled(s.op, s.subject, err)
+			return
+		}
+		errs[s.index] = cutOff(ctx, s.err)
+		return
+	}
 	for _, batch := range batches(todo) {
-		call(ctx, batch[0].url, batch)
+		if batch[0].deletes() {
+			b.deleteCall(ctx, batch[0].url, batch)
+		} else {
+			b.changeCall(ctx, batch[0].url, batch)
+		}
 	}
 	for _, s := range todo {
 		errs[s.index] = s.err
 	}
-	return broker.NewBatchError(errs)
 }
+
+// another are those that are worth another try.
+func another(todo []*settling) []*settling {
+	return slices.DeleteFunc(todo, func(s *settling) bool {
+		return s == nil || !s.again || s.tries >= entryTries || s.Expired(time.Now())
+	})
+}
+
+// deletes reports whether s is for DeleteMessageBatch.
+func (s *settling) deletes() bool { return s.op == opDelete || s.op == opReject }
 
 // batches splits by queue and by ten, and keeps the order within each queue.
 func batches(all []*settling) [][]*settling {
@@ -164,8 +212,8 @@ func batches(all []*settling) [][]*settling {
 	return split
 }
 
-// deleteCall deletes, and records the state that the deliveries are in then.
-func (b *Broker) deleteCall(ctx context.Context, op, url string, batch []*settling, state lease.State) {
+// deleteCall makes one call, and leaves each one's result in it.
+func (b *Broker) deleteCall(ctx context.Context, url string, batch []*settling) {
 	entries := make([]types.DeleteMessageBatchRequestEntry, len(batch))
 	for i, s := range batch {
 		entries[i] = types.DeleteMessageBatchRequestEntry{
@@ -175,77 +223,73 @@ func (b *Broker) deleteCall(ctx context.Context, op, url string, batch []*settli
 	in := &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries}
 	out, err := b.client.DeleteMessageBatch(ctx, in)
 	if err != nil {
-		callFailed(ctx, op, batch, err)
+		callFailed(ctx, batch, err)
 		return
 	}
 	ids := make([]*string, len(out.Successful))
 	for i, e := range out.Successful {
 		ids[i] = e.Id
 	}
-	answered(ctx, op, batch, ids, out.Failed)
+	answered(ctx, batch, ids, out.Failed)
 	for _, s := range batch {
 		switch {
 		case s.err != nil:
 		case s.late:
-			s.err = lost(op, s.subject, whyLate+"; the delete was sent all the same")
+			s.err = lost(s.op, s.subject, whyLate+"; the delete was sent all the same")
+		case s.op == opReject:
+			s.Settle(lease.Rejected)
 		default:
-			s.Settle(state)
+			s.Settle(lease.Deleted)
 		}
 	}
 }
 
-func (b *Broker) extendCall(ctx context.Context, url string, batch []*settling) {
-	before := time.Now() // SQS counts from a later moment
-	b.changeCall(ctx, "extend", url, batch)
-	for _, s := range batch {
-		if s.err == nil {
-			s.Renew(before.Add(time.Duration(s.seconds) * time.Second))
-		}
-	}
-}
-
-func (b *Broker) releaseCall(ctx context.Context, url string, batch []*settling) {
-	b.changeCall(ctx, "release", url, batch)
-	for _, s := range batch {
-		if s.err == nil {
-			s.Settle(lease.Released)
-		}
-	}
-}
-
-func (b *Broker) changeCall(ctx context.Context, op, url string, batch []*settling) {
+// changeCall makes one call, and leaves each one's result in it.
+func (b *Broker) changeCall(ctx context.Context, url string, batch []*settling) {
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
 	for i, s := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: s.native.ReceiptHandle, VisibilityTimeout: s.seconds,
 		}
 	}
+	before := time.Now() // SQS counts from a later moment
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries}
 	out, err := b.client.ChangeMessageVisibilityBatch(ctx, in)
 	if err != nil {
-		callFailed(ctx, op, batch, err)
+		callFailed(ctx, batch, err)
 		return
 	}
 	ids := make([]*string, len(out.Successful))
 	for i, e := range out.Successful {
 		ids[i] = e.Id
 	}
-	answered(ctx, op, batch, ids, out.Failed)
+	answered(ctx, batch, ids, out.Failed)
+	for _, s := range batch {
+		switch {
+		case s.err != nil:
+		case s.op == opExtend:
+			s.Renew(before.Add(time.Duration(s.seconds) * time.Second))
+		default:
+			s.Settle(lease.Released)
+		}
+	}
 }
 
 // callFailed gives each delivery of a call that failed as a whole its error.
-func callFailed(ctx context.Context, op string, batch []*settling, err error) {
+func callFailed(ctx context.Context, batch []*settling, err error) {
 	for _, s := range batch {
-		e := s.queue.fail(ctx, op, s.subject, err)
+		e := s.queue.fail(ctx, s.op, s.subject, err)
 		e.OutcomeUnknown = mayHaveTakenEffect(err)
-		s.err = e
+		s.err, s.again = e, false
 	}
 }
 
 // answered takes each entry's own result.
-func answered(ctx context.Context, op string, batch []*settling, successful []*string, failed []types.BatchResultErrorEntry) {
+func answered(ctx context.Context, batch []*settling, successful []*string, failed []types.BatchResultErrorEntry) {
 	for _, s := range batch {
-		s.err = &broker.Error{Backend: backend, Op: op, Subject: s.subject, OutcomeUnknown: true, Err: errUnanswered}
+		s.err = &broker.Error{Backend: backend, Op: s.op, Subject: s.subject, OutcomeUnknown: true, Err: errUnanswered}
+		s.again = false
+		s.tries++
 	}
 	for _, id := range successful {
 		if i, ok := entryIndex(id, len(batch)); ok {
@@ -254,7 +298,9 @@ func answered(ctx context.Context, op string, batch []*settling, successful []*s
 	}
 	for _, e := range failed {
 		if i, ok := entryIndex(e.Id, len(batch)); ok {
-			batch[i].err = batch[i].queue.fail(ctx, op, batch[i].subject, entryError(e))
+			s := batch[i]
+			s.err = s.queue.fail(ctx, s.op, s.subject, entryError(e))
+			s.again = !e.SenderFault
 		}
 	}
 }

@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	// ErrClosed: the request came after Close, or waited when it was called. It
-	// was in no call.
+	// ErrClosed means that the request came after Close, or waited when it was
+	// called. It was in no call.
 	ErrClosed = errors.New("coalesce: closed")
-	// ErrAbandoned: the caller's context ended while its request was in a call.
-	// It comes together with the context's error.
+	// ErrAbandoned means that the caller's context ended while its request was
+	// in a call. It comes together with the context's error.
 	ErrAbandoned = errors.New("coalesce: the call went on without its caller")
 )
 

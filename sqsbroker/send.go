@@ -1,0 +1,114 @@
+package sqsbroker
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// errUnanswered is the error of an entry that the answer does not mention.
+var errUnanswered = errors.New("the answer does not mention this entry")
+
+// parcel is one message that was checked, on its way to a queue.
+type parcel struct {
+	queue   *queue
+	subject string
+	key     string // "" on a Standard queue
+	size    int
+	entry   types.SendMessageBatchRequestEntry
+
+	// What a call leaves.
+	receipt broker.Receipt
+	err     error
+	again   bool // SQS failed this one entry, and not for its content
+	tries   int
+}
+
+// pack makes a parcel of a message. It keeps neither Body nor Header.
+func (q *queue) pack(m *broker.Message) *parcel {
+	return &parcel{
+		queue: q, subject: m.Subject, key: m.Key, size: sqsrules.Size(m),
+		entry: types.SendMessageBatchRequestEntry{
+			MessageBody:            aws.String(string(m.Body)),
+			MessageAttributes:      attributesOf(m.Header),
+			MessageGroupId:         group(m),
+			MessageDeduplicationId: optional(m.DedupID),
+			DelaySeconds:           sqsrules.Seconds(m.Delay),
+		},
+	}
+}
+
+func (p *parcel) trait() (key string, size int) { return p.key, p.size }
+
+// send makes one call for 1 to 10 parcels of one queue, and leaves each one's
+// result in it.
+func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
+	for _, p := range call {
+		p.err, p.again = nil, false
+		p.tries++
+	}
+	if len(call) == 1 {
+		b.sendOne(ctx, url, call[0])
+		return
+	}
+	entries := make([]types.SendMessageBatchRequestEntry, len(call))
+	for i, p := range call {
+		entries[i] = p.entry
+		entries[i].Id = aws.String(strconv.Itoa(i))
+	}
+	var tries attempts
+	out, err := b.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: entries}, tries.watch)
+	if err != nil {
+		for _, p := range call {
+			p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
+		}
+		return
+	}
+	for _, p := range call {
+		p.err = &broker.Error{Backend: backend, Op: opPublish, Subject: p.subject, OutcomeUnknown: true, Err: errUnanswered}
+	}
+	for _, e := range out.Successful {
+		if i, ok := entryIndex(e.Id, len(call)); ok {
+			call[i].err = nil
+			call[i].receipt = call[i].queue.receipt(e.MessageId, e.SequenceNumber)
+		}
+	}
+	for _, e := range out.Failed {
+		if i, ok := entryIndex(e.Id, len(call)); ok {
+			call[i].err = call[i].queue.fail(ctx, opPublish, call[i].subject, entryError(e))
+			call[i].again = !e.SenderFault
+		}
+	}
+}
+
+// sendOne makes a call for a parcel that is alone: SQS models the errors of
+// SendMessage, and not those of entries.
+func (b *Broker) sendOne(ctx context.Context, url string, p *parcel) {
+	var tries attempts
+	out, err := b.client.SendMessage(ctx, &sqs.SendMessageInput{
+		QueueUrl:               &url,
+		MessageBody:            p.entry.MessageBody,
+		MessageAttributes:      p.entry.MessageAttributes,
+		MessageGroupId:         p.entry.MessageGroupId,
+		MessageDeduplicationId: p.entry.MessageDeduplicationId,
+		DelaySeconds:           p.entry.DelaySeconds,
+	}, tries.watch)
+	if err != nil {
+		p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
+		return
+	}
+	p.receipt = p.queue.receipt(out.MessageId, out.SequenceNumber)
+}
+
+// entryIndex is the position of the entry that an id was given to.
+func entryIndex(id *string, n int) (int, bool) {
+	i, err := strconv.Atoi(aws.ToString(id))
+	return i, err == nil && 0 <= i && i < n
+}
