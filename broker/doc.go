@@ -2,6 +2,19 @@
 // and receive-delete. NATS, Amazon SQS and an in-memory backend implement it,
 // and each shows its real semantics: what is fire-and-forget stays visibly so.
 //
+// # Where to start
+//
+//	send                     Publisher, Message, Receipt
+//	handle what comes        Subscriber, Handler, Group, Concurrency
+//	fail, on purpose         return an error, RetryAfter, Reject
+//	stop                     Subscription.Drain, Draining
+//	ask and answer           Requester, Responder, ReplyError
+//	receive and delete       Receiver; by hand, where Subscribe will not do
+//	know what one relies on  Describer, Semantics, Require, Check
+//	choose at run time       Broker, As
+//	watch                    OnError, Counts, Snapshot, Observer, Logger
+//	write a backend          NewSubscription, Consume, Handle, package brokertest
+//
 // # Roles
 //
 // Each verb is a role, a small interface: [Publisher], [Subscriber],
@@ -26,7 +39,15 @@
 // to a receiver and comes again unless it is deleted before the lease (the
 // visibility timeout) ends, so every handler must be idempotent. A
 // deduplication window at the destination spares some duplicates and never all
-// of them. [Receipt.Outcome] says for each published message what is known of
+// of them. Idempotent means: the effect is tied to a key of the message's own
+// making, such as an order's number in the body, in one transaction with the
+// effect, as by a unique key in a database. [Delivery].ID will not do for
+// that, since a publisher that tries again makes a new message, and neither will
+// noting the key before the effect: a crash in between loses it.
+//
+// A role says what can be called, not what is promised: core NATS is a
+// Subscriber too. Code that must not lose messages says so with Require.
+// [Receipt.Outcome] says for each published message what is known of
 // it, and [Describer] what the destination promises.
 //
 // [Consume] is the one runtime under all leased backends. It takes no more than
