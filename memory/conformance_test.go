@@ -66,6 +66,7 @@ func sqs(kind, suffix string) brokertest.Harness {
 			"publish.readers": "SQS does not tell who polls",
 		},
 		Settings: settings(suffix != ""),
+		InFlight: map[string]int{"standard": 120_000}[kind], // the engine is the same
 	}
 }
 

@@ -38,6 +38,7 @@ type CoreNATS struct {
 	timeout    time.Duration
 	maxPayload int64
 	limits     broker.PendingLimits
+	chance     chance
 	subs       subscriptions.Set
 	activity   *activity
 	busy       atomic.Int64 // messages on their way to a handler's end
@@ -75,6 +76,15 @@ type CoreNATSOptions struct {
 	// Ignore are optional fields of messages to be dropped on purpose, instead
 	// of refused.
 	Ignore broker.Fields
+	// WorstCase, if not 0, is the seed of the worst that the contract allows to
+	// happen to a slow subscriber: each subscription has a pending limit of 1 to
+	// 8 messages by chance, or its own if that is lower. One that keeps up with
+	// what is published loses nothing; one that lags by a few messages loses the
+	// newest, as core NATS does when it lags by many, or when a connection
+	// breaks. The same seed and the same operations, one after the other, give
+	// the same limits and pick the same members of queue groups. A test should
+	// print its seed.
+	WorstCase uint64
 }
 
 // NewCoreNATS returns a CoreNATS. A nil o is the zero CoreNATSOptions; sizes
@@ -85,7 +95,7 @@ func newCoreNATS(o *CoreNATSOptions, a *activity) *CoreNATS {
 	if o == nil {
 		o = &CoreNATSOptions{}
 	}
-	return &CoreNATS{
+	b := &CoreNATS{
 		log: o.Logger, table: o.Subjects, ignore: o.Ignore,
 		timeout:    cmp.Or(max(0, o.RequestTimeout), broker.DefaultRequestTimeout),
 		maxPayload: int64(cmp.Or(max(0, o.MaxPayload), defaultMaxPayload)),
@@ -93,6 +103,8 @@ func newCoreNATS(o *CoreNATSOptions, a *activity) *CoreNATS {
 		activity:   a,
 		over:       make(chan struct{}),
 	}
+	b.chance.seed(o.WorstCase)
+	return b
 }
 
 // orElse fills in what l does not limit.

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
 	"sync"
 
 	"github.com/candidmq/candidmq/broker"
@@ -92,7 +91,7 @@ func (b *CoreNATS) deliver(m *broker.Message) int {
 	found := b.index.Lookup(m.Subject, *room)
 	n := 0
 	if len(found) > 0 {
-		n = fanOut(found, m)
+		n = b.fanOut(found, m)
 	}
 	clear(found)
 	*room = found[:0]
@@ -101,7 +100,7 @@ func (b *CoreNATS) deliver(m *broker.Message) int {
 }
 
 // fanOut gives every receiver the message, and of each queue group one.
-func fanOut(found []receiver, m *broker.Message) (receivers int) {
+func (b *CoreNATS) fanOut(found []receiver, m *broker.Message) (receivers int) {
 	shared := broker.Message{Subject: m.Subject, ReplyTo: m.ReplyTo, Body: copyOf(m.Body)}
 	if len(m.Header) > 0 {
 		shared.Header = maps.Clone(m.Header)
@@ -110,7 +109,7 @@ func fanOut(found []receiver, m *broker.Message) (receivers int) {
 	var groups []choice
 	for _, r := range found {
 		if group := r.queueGroup(); group != "" {
-			groups = choose(groups, group, r)
+			groups = choose(groups, group, r, &b.chance)
 			continue
 		}
 		r.take(shared, size)
@@ -141,13 +140,13 @@ type choice struct {
 	picked receiver
 }
 
-func choose(groups []choice, group string, r receiver) []choice {
+func choose(groups []choice, group string, r receiver, by *chance) []choice {
 	for i := range groups {
 		c := &groups[i]
 		if c.group != group {
 			continue
 		}
-		if c.seen++; rand.IntN(c.seen) == 0 {
+		if c.seen++; by.below(c.seen) == 0 {
 			c.picked = r
 		}
 		return groups

@@ -63,6 +63,7 @@ func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Han
 	s := &subscription{core: b, pattern: b.address(name), limits: b.limits}
 	var errs []error
 	others, err := s.apply(opts)
+	s.limits = b.chance.pending(s.limits)
 	errs = append(errs, natsrules.CheckPattern("Subject", s.pattern), err)
 	if h != nil {
 		h = s.watched(h)

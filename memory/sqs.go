@@ -25,9 +25,9 @@ const backend = "memory"
 // Queues are made by [SQS.CreateQueue]. A destination is a queue's name, a URL
 // or ARN that ends in it, or a key of SQSOptions.Queues.
 //
-// What it does not play yet is chance: a Standard queue delivers in order and
-// once, as long as no lease ends. What SQS may do beyond that, a handler must
-// bear all the same.
+// By itself a Standard queue delivers in order and once, as long as no lease
+// ends. What SQS may do beyond that, and a handler must bear, is played with
+// SQSOptions.WorstCase.
 type SQS struct {
 	failures
 	log      *slog.Logger
@@ -60,6 +60,20 @@ type SQSOptions struct {
 	// Ignore are optional fields of messages to be dropped on purpose, where
 	// the queue would refuse them.
 	Ignore broker.Fields
+	// WorstCase, if not 0, is the seed of the worst that the contract of SQS
+	// allows, at chances far above those in production. On a Standard queue
+	//
+	//   - messages come out of order, by up to a dozen places,
+	//   - a message comes again before its lease has ended, to a second
+	//     receiver at the same time,
+	//   - a deleted message comes once more, until it is deleted again,
+	//   - a short poll finds nothing though something is there,
+	//
+	// and on both kinds a Receive may return fewer messages than there are, at
+	// least one. The order of a FIFO queue, and its leases, hold. The same seed
+	// and the same operations, one after the other, give the same run. A test
+	// should print its seed.
+	WorstCase uint64
 }
 
 // NewSQS returns an SQS without queues. A nil o is the zero SQSOptions.
@@ -75,6 +89,7 @@ func newSQS(o *SQSOptions, a *activity) *SQS {
 		activity: a,
 		queues:   map[string]*settings{},
 	}
+	b.engine.PlayWorst(o.WorstCase)
 	b.engine.Observe(func(e queue.Event) {
 		switch e.Kind {
 		case queue.EventDeleted, queue.EventDeadLettered, queue.EventDiscarded:

@@ -1,0 +1,44 @@
+package memory
+
+import (
+	"math/rand/v2"
+	"sync"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// worstPending is the largest pending limit, in messages, that a subscription
+// has when CoreNATS plays its worst.
+const worstPending = 8
+
+// chance is what CoreNATS leaves to chance: by a seed when it plays its worst,
+// else anew each time. The zero chance is not seeded.
+type chance struct {
+	mu     sync.Mutex
+	seeded *rand.Rand // nil: the worst is not played
+}
+
+func (c *chance) seed(seed uint64) {
+	if seed != 0 {
+		c.seeded = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // repeatable on purpose
+	}
+}
+
+// below is a number below n.
+func (c *chance) below(n int) int {
+	if c.seeded == nil {
+		return rand.IntN(n)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seeded.IntN(n)
+}
+
+// pending are the limits that a new subscription has in place of l: lower ones
+// when the worst is played.
+func (c *chance) pending(l broker.PendingLimits) broker.PendingLimits {
+	if c.seeded != nil {
+		l.Messages = min(l.Messages, 1+c.below(worstPending))
+	}
+	return l
+}
