@@ -57,7 +57,7 @@ func (d dest) flood(publishers, each int) []string {
 
 func concurrentPublishers(e *env) {
 	d := e.open(Config{})
-	got := make(chan *broker.Delivery, 1000)
+	got := make(chan *broker.Delivery, room)
 	d.subscribe(func(_ context.Context, m *broker.Delivery) error {
 		got <- m
 		return nil
@@ -78,7 +78,7 @@ func concurrentReceivers(e *env) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var got []*broker.Delivery
-	errs := make(chan error, 100)
+	errs := make(chan error, room)
 	for range 4 {
 		wg.Go(func() {
 			for {
@@ -112,7 +112,7 @@ func concurrentSubscriptions(e *env) {
 	d := e.open(Config{})
 	in := d.inbox()
 	var wg sync.WaitGroup
-	errs := make(chan error, 100)
+	errs := make(chan error, room)
 	other := e.open(Config{})
 	for range 8 {
 		wg.Go(func() {

@@ -129,7 +129,7 @@ func deadLetterAbsent(e *env) {
 func deadLetterHandler(e *env) {
 	d := e.open(Config{DeadLetter: true})
 	target := d.deadLetter()
-	calls := make(chan struct{}, 10)
+	calls := make(chan struct{}, room)
 	d.subscribe(func(context.Context, *broker.Delivery) error {
 		calls <- struct{}{}
 		return broker.Reject(errors.New("as the case wants"))

@@ -21,9 +21,9 @@ func describeCases() []Case {
 		Name: "describe/agrees-with-itself",
 		Rule: "The facts agree: what stores nothing keeps, encrypts and orders nothing, and a queue is one on both sides.",
 		Fields: []string{
-			"durability", "replicas", "retention", "whenFull", "atRest", "publish.storedBy", "publish.confirm",
-			"receive.guarantee", "receive.slow", "receive.inFlight", "publish.maxHeaders", "publish.batchAtomic", "receive.strict",
-			"receive.replay", "receive.lease",
+			"durability", "replicas", "retention", "whenFull", "atRest", "publish.storedBy", "publish.confirm", "publish.ordering",
+			"publish.dedupBy", "receive.guarantee", "receive.ordering", "receive.distribution", "receive.slow", "receive.inFlight",
+			"receive.strict", "receive.lease",
 		},
 		Proof: OneWay,
 		run:   describeAgrees,
@@ -86,19 +86,32 @@ func describeAgrees(e *env) {
 	if keeps && (isAbsent(s.Durability) || isAbsent(s.Retention) || s.Publish.StoredBy.State == broker.StateNone) {
 		e.Errorf("durability %s, retention %s, stored by %s, where messages are kept", s.Durability, s.Retention, s.Publish.StoredBy)
 	}
-	for name, claim := range map[string]bool{
-		"confirmed as stored": is(s.Publish.Confirm, broker.ConfirmStored),
-		"at least once":       is(s.Receive.Guarantee, broker.GuaranteeAtLeastOnce),
-		"leased":              !isAbsent(s.Receive.Lease),
-		"waiting for slow":    is(s.Receive.Slow, broker.SlowWaits),
-		"in flight":           !isAbsent(s.Receive.InFlight),
-	} {
-		if claim != keeps {
-			e.Errorf("%s: %v, and kept without a reader: %v", name, claim, keeps)
+	for _, f := range facts(s) {
+		switch f.name {
+		case "publish.confirm", "publish.ordering", "receive.ordering", "receive.guarantee", "receive.distribution", "receive.slow":
+			if f.state == broker.StateNone || f.state == broker.StateUnlimited {
+				e.Errorf("%s is %s, which says nothing", f.name, f.text)
+			}
 		}
 	}
+	agree := func(what string, known, claim bool) {
+		if known && claim != keeps {
+			e.Errorf("%s: %v, and kept without a reader: %v", what, claim, keeps)
+		}
+	}
+	agree("confirmed as stored", isKnown(s.Publish.Confirm), is(s.Publish.Confirm, broker.ConfirmStored))
+	agree("at least once", isKnown(s.Receive.Guarantee), is(s.Receive.Guarantee, broker.GuaranteeAtLeastOnce))
+	agree("leased", s.Receive.Lease.State != broker.StateUnknown, !isAbsent(s.Receive.Lease))
+	agree("waiting for the slow", isKnown(s.Receive.Slow), is(s.Receive.Slow, broker.SlowWaits))
+	agree("counted in flight", s.Receive.InFlight.State != broker.StateUnknown, !isAbsent(s.Receive.InFlight))
 	if l, most := s.Receive.Lease, s.Receive.MaxLease; isKnown(l) && isKnown(most) && l.V > most.V {
 		e.Errorf("a lease of %s, of at most %s", l, most)
+	}
+	if is(s.Receive.Ordering, broker.OrderingBestEffort) && isKnown(s.Publish.Ordering) && s.Publish.Ordering.V != broker.OrderingBestEffort {
+		e.Errorf("order %s published, which no receiver sees", s.Publish.Ordering)
+	}
+	if is(s.Publish.DedupBy, broker.DedupByIDOrContent) && isTrue(s.Publish.IDRequired) {
+		e.Errorf("deduplicates by content too, and requires an id")
 	}
 	if isTrue(s.Receive.Strict) && is(s.Receive.Ordering, broker.OrderingBestEffort) {
 		e.Errorf("strict, and no order")

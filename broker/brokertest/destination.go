@@ -82,10 +82,11 @@ func (d dest) send(m broker.Message) broker.Receipt {
 // put publishes n messages and returns their bodies.
 func (d dest) put(n int) []string {
 	d.Helper()
-	bodies := make([]string, n)
+	ctx, bodies := d.soon(), make([]string, n)
 	for i := range bodies {
 		bodies[i] = d.body()
-		d.send(d.message(bodies[i]))
+		_, err := d.b.Publish(ctx, d.message(bodies[i]))
+		d.must("Publish", err)
 	}
 	return bodies
 }
@@ -125,8 +126,10 @@ func (d dest) lease(opts ...broker.ReceiveOption) *broker.Delivery {
 func (d dest) leaseN(n int, opts ...broker.ReceiveOption) []*broker.Delivery {
 	d.Helper()
 	var all []*broker.Delivery
+	ctx, r := d.soon(), d.receiver()
+	opts = slices.Concat([]broker.ReceiveOption{broker.Wait(d.h.Poll)}, opts)
 	for len(all) < n {
-		ds, err := d.poll(n-len(all), d.h.Poll, opts...)
+		ds, err := r.Receive(ctx, d.name, n-len(all), opts...)
 		d.must("Receive", err)
 		if len(ds) == 0 {
 			d.Fatalf("%d messages and no more, want %d", len(all), n)
@@ -218,7 +221,7 @@ func (d dest) inbox() inbox {
 	if d.leased() {
 		return inbox{dest: d}
 	}
-	got := make(chan *broker.Delivery, 10_000)
+	got := make(chan *broker.Delivery, room)
 	d.subscribe(func(_ context.Context, m *broker.Delivery) error {
 		got <- m
 		return nil

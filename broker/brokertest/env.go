@@ -76,6 +76,10 @@ func (e *env) within(what string, f func()) {
 	next(e, done, what+" to return")
 }
 
+// room is that of channels that handlers send to: more than a broken backend
+// delivers before its case has failed, so that no handler hangs there.
+const room = 10_000
+
 // next waits for one value.
 func next[T any](e *env, from <-chan T, what string) T {
 	e.Helper()

@@ -57,6 +57,10 @@ type Harness struct {
 	// 0: 10 minutes in virtual time, 10 s in real time.
 	Patience time.Duration
 
+	// InFlight is how many messages a case may lease at once to see a limit; 0:
+	// 2,000.
+	InFlight int
+
 	// Wildcards: a subscription may name the subjects below a destination, as
 	// in "orders.*" and "orders.>". Without it such a pattern must be refused.
 	Wildcards bool
@@ -64,10 +68,6 @@ type Harness struct {
 	// Missing is the name of a destination that does not exist; "" where every
 	// name exists.
 	Missing string
-
-	// Slow are options of Subscribe that let at most 10 messages wait for a
-	// handler, for destinations that drop.
-	Slow []broker.SubscribeOption
 
 	// Unknown are the facts that this backend cannot know, by name, such as
 	// "publish.readers", each with the reason.
@@ -119,6 +119,7 @@ func (h *Harness) setDefaults() {
 	setDefault(&h.Lease, time.Second)
 	setDefault(&h.Poll, time.Second)
 	setDefault(&h.Patience, 10*time.Second)
+	setDefault(&h.InFlight, 2000)
 	setDefault(&h.Slack, 1200*time.Millisecond)
 }
 

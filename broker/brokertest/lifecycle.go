@@ -60,7 +60,7 @@ type worker struct {
 }
 
 func (e *env) worker() *worker {
-	w := &worker{started: make(chan (<-chan struct{}), 100), release: make(chan struct{})}
+	w := &worker{started: make(chan (<-chan struct{}), room), release: make(chan struct{})}
 	e.Cleanup(w.open)
 	return w
 }
@@ -128,7 +128,7 @@ func drainLosesNothing(e *env) {
 	if e.leased() {
 		opts = append(opts, broker.Prefetch(n/2))
 	}
-	started := make(chan struct{}, n)
+	started := make(chan struct{}, room)
 	var mu sync.Mutex
 	var handled []*broker.Delivery
 	sub := d.subscribe(func(ctx context.Context, m *broker.Delivery) error {
@@ -307,7 +307,7 @@ func (d dest) calls(m *broker.Delivery) map[string]func(context.Context) error {
 func noLeaks(e *env) {
 	d := e.open(Config{})
 	use := func() {
-		handled := make(chan struct{}, 10)
+		handled := make(chan struct{}, room)
 		sub := d.subscribe(func(context.Context, *broker.Delivery) error {
 			handled <- struct{}{}
 			return nil

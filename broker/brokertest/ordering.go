@@ -128,7 +128,7 @@ func orderingStrict(e *env) {
 		e.wantBodies([]*broker.Delivery{d.lease()}, []string{string(second.Body)})
 		return
 	}
-	started, release := make(chan struct{}, 100), make(chan struct{})
+	started, release := make(chan struct{}, room), make(chan struct{})
 	var once sync.Once
 	open := func() { once.Do(func() { close(release) }) }
 	e.Cleanup(open)
@@ -182,7 +182,7 @@ func orderingFailure(e *env) {
 	}
 	var mu sync.Mutex
 	failed := map[string]bool{}
-	handled := make(chan *broker.Delivery, 10*keys*n)
+	handled := make(chan *broker.Delivery, room)
 	d.subscribe(func(_ context.Context, m *broker.Delivery) error {
 		mu.Lock()
 		defer mu.Unlock()

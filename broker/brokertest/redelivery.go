@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -56,12 +57,11 @@ func redeliveryGuarantee(e *env) {
 	if e.leased() {
 		opts = append(opts, broker.Backoff{Min: time.Second, Max: time.Second})
 	}
-	got := make(chan *broker.Delivery, 100)
-	first := true
+	got := make(chan *broker.Delivery, room)
+	var failed atomic.Bool
 	d.subscribe(func(_ context.Context, m *broker.Delivery) error {
 		got <- m
-		if first {
-			first = false
+		if !failed.Swap(true) {
 			return errors.New("as the case wants")
 		}
 		return nil
@@ -121,12 +121,11 @@ func redeliveryDelay(e *env) {
 func redeliveryRetryAfter(e *env) {
 	d := e.open(Config{})
 	const delay = 3 * time.Second
-	at := make(chan time.Time, 10)
-	first := true
+	at := make(chan time.Time, room)
+	var failed atomic.Bool
 	d.subscribe(func(context.Context, *broker.Delivery) error {
 		at <- time.Now()
-		if first {
-			first = false
+		if !failed.Swap(true) {
 			return broker.RetryAfter(delay, nil)
 		}
 		return nil
@@ -140,8 +139,8 @@ func redeliveryRetryAfter(e *env) {
 
 func redeliveryHeartbeat(e *env) {
 	d := e.open(Config{Lease: e.h.Lease})
-	started := make(chan int, 10)
-	handled := make(chan error, 10)
+	started := make(chan int, room)
+	handled := make(chan error, room)
 	sub := d.subscribe(func(ctx context.Context, m *broker.Delivery) error {
 		started <- m.Attempt
 		select {
@@ -164,7 +163,7 @@ func redeliveryHeartbeat(e *env) {
 
 func redeliverySettled(e *env) {
 	d := e.open(Config{Lease: e.h.Lease})
-	handled := make(chan struct{}, 10)
+	handled := make(chan struct{}, room)
 	sub := d.subscribe(func(context.Context, *broker.Delivery) error {
 		handled <- struct{}{}
 		return nil

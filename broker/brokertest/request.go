@@ -100,9 +100,9 @@ func requestErrors(e *env) {
 		&broker.ReplyError{Code: "404", Description: "no such order", Body: []byte("details")},
 		errors.New("secret"),
 	}
-	i := 0
+	var requests atomic.Int32
 	sub := d.respond(func(context.Context, *broker.Delivery) (broker.Message, error) {
-		i++
+		i := int(requests.Add(1))
 		if i > len(replies) {
 			panic("secret")
 		}
@@ -170,7 +170,7 @@ func requestReplyTo(e *env) {
 
 func requestPublished(e *env) {
 	d := e.open(Config{})
-	handled, told := make(chan struct{}, 10), make(chan error, 10)
+	handled, told := make(chan struct{}, room), make(chan error, room)
 	d.respond(func(context.Context, *broker.Delivery) (broker.Message, error) {
 		handled <- struct{}{}
 		return broker.Message{}, nil

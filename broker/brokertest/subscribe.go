@@ -62,13 +62,14 @@ func subscribeContext(e *env) {
 		value any
 		err   error
 	}
-	got := make(chan seen, 10)
+	got := make(chan seen, room)
 	_, err := e.b.Subscribe(ctx, d.name, func(ctx context.Context, _ *broker.Delivery) error {
 		got <- seen{ctx.Value(valueKey{}), ctx.Err()}
 		return nil
 	}, d.grouped(nil)...)
 	e.must("Subscribe", err)
 	cancel()
+	e.calm()
 	d.put(1)
 	s := next(e, got, "a delivery after Subscribe's context has ended")
 	if s.value != "lent" || s.err != nil {
@@ -93,7 +94,7 @@ func subscribeWithoutGroup(e *env) {
 // bare is an inbox by a subscription without a group.
 func (e *env) bare(d dest) inbox {
 	e.Helper()
-	got := make(chan *broker.Delivery, 1000)
+	got := make(chan *broker.Delivery, room)
 	_, err := e.b.Subscribe(e.soon(), d.name, func(_ context.Context, m *broker.Delivery) error {
 		got <- m
 		return nil
@@ -110,7 +111,7 @@ func subscribeGroup(e *env) {
 		wantUnsupported(e, "Subscribe with a group", err)
 		return
 	}
-	shared := make(chan *broker.Delivery, 1000)
+	shared := make(chan *broker.Delivery, room)
 	var subs []*broker.Subscription
 	join := func(group broker.Group, got chan *broker.Delivery) {
 		sub, err := e.b.Subscribe(e.soon(), d.name, func(_ context.Context, m *broker.Delivery) error {
@@ -125,7 +126,7 @@ func subscribeGroup(e *env) {
 	}
 	var other chan *broker.Delivery
 	if is(d.sem.Receive.Distribution, broker.DistributionBoth) {
-		other = make(chan *broker.Delivery, 1000)
+		other = make(chan *broker.Delivery, room)
 		join("b", other)
 	}
 	want := d.put(20)
@@ -194,7 +195,7 @@ func (g *gauge) leave() { g.now.Add(-1) }
 func subscribeSerial(e *env) {
 	d := e.open(Config{})
 	var g gauge
-	step, done := make(chan struct{}), make(chan struct{}, 100)
+	step, done := make(chan struct{}), make(chan struct{}, room)
 	sub := d.subscribe(func(ctx context.Context, _ *broker.Delivery) error {
 		g.enter()
 		defer g.leave()
@@ -221,7 +222,7 @@ func subscribeConcurrent(e *env) {
 	const n = 3
 	d := e.open(Config{})
 	var g gauge
-	started, release := make(chan struct{}, 100), make(chan struct{})
+	started, release := make(chan struct{}, room), make(chan struct{})
 	var once sync.Once
 	e.Cleanup(func() { once.Do(func() { close(release) }) })
 	sub := d.subscribe(func(ctx context.Context, _ *broker.Delivery) error {
@@ -252,11 +253,11 @@ func subscribeConcurrent(e *env) {
 func subscribeErrors(e *env) {
 	d := e.open(Config{})
 	failure := errors.New("as the case wants")
-	told := make(chan error, 100)
-	calls, fine := 0, make(chan struct{}, 100)
+	told := make(chan error, room)
+	var calls atomic.Int32
+	fine := make(chan struct{}, room)
 	sub := d.subscribe(func(context.Context, *broker.Delivery) error {
-		calls++
-		switch calls {
+		switch calls.Add(1) {
 		case 1:
 			return failure
 		case 2:
@@ -296,11 +297,19 @@ func subscribeSlow(e *env) {
 	const n, fit = 100, 10
 	d := e.open(Config{})
 	claimed(e, d.sem.Receive.Slow)
-	started, release := make(chan struct{}, n), make(chan struct{})
+	drops := is(d.sem.Receive.Slow, broker.SlowDrops)
+	started, release := make(chan struct{}, room), make(chan struct{})
 	var handled atomic.Int32
 	var once sync.Once
 	e.Cleanup(func() { once.Do(func() { close(release) }) })
-	dropped := make(chan error, n)
+	dropped := make(chan error, room)
+	opts := []broker.SubscribeOption{broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { dropped <- err })}
+	if drops {
+		opts = append(opts, broker.PendingLimits{Messages: fit})
+	} else {
+		_, err := e.b.Subscribe(e.soon(), d.name, discard, d.grouped([]broker.SubscribeOption{broker.PendingLimits{Messages: fit}})...)
+		wantUnsupported(e, "PendingLimits where messages wait at the destination", err)
+	}
 	sub := d.subscribe(func(ctx context.Context, _ *broker.Delivery) error {
 		started <- struct{}{}
 		select {
@@ -309,7 +318,7 @@ func subscribeSlow(e *env) {
 		}
 		handled.Add(1)
 		return nil
-	}, append(e.h.Slow, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { dropped <- err }))...)
+	}, opts...)
 	d.put(1)
 	next(e, started, "the handler")
 	d.put(n - 1)
@@ -317,7 +326,7 @@ func subscribeSlow(e *env) {
 		e.must("Flush", f.Flush(e.soon()))
 	}
 	once.Do(func() { close(release) })
-	if !is(d.sem.Receive.Slow, broker.SlowDrops) {
+	if !drops {
 		for range n - 1 {
 			next(e, started, "what had to wait")
 		}
