@@ -33,6 +33,7 @@ type queue struct {
 	urls     flight[string]
 	seen     atomic.Pointer[attributes]
 	lookings flight[*attributes]
+	lost     lostAttempts
 }
 
 // find returns the queue of a name in Options.Queues, or a queue's own name,

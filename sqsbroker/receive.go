@@ -25,6 +25,10 @@ import (
 // again when their lease ends. A poll that is cancelled may lose messages to
 // their lease in the same way.
 //
+// On a FIFO queue a receive whose answer was lost is made again by the next one
+// that asks for as many messages or more and for the same lease, so that the
+// messages do not keep their groups blocked (ReceiveRequestAttemptId).
+//
 // Wait(0) is a short poll, which asks some of the servers and may miss
 // messages. It is refused for a queue with a ReceiveMessageWaitTimeSeconds,
 // because the AWS client cannot override that with 0.
@@ -106,14 +110,19 @@ func (p *poll) run(ctx context.Context, q *queue) ([]*broker.Delivery, error) {
 
 // call is one ReceiveMessage.
 func (p *poll) call(ctx context.Context, q *queue, url string, wait time.Duration) ([]*broker.Delivery, error) {
-	out, err := q.broker.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+	in := &sqs.ReceiveMessageInput{
 		QueueUrl:                    &url,
 		MaxNumberOfMessages:         int32(p.limit),
 		WaitTimeSeconds:             sqsrules.Seconds(wait),
 		VisibilityTimeout:           sqsrules.Seconds(p.lease),
 		MessageAttributeNames:       []string{"All"},
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
-	})
+	}
+	receive := p.receive
+	if q.fifo {
+		receive = p.inOrder
+	}
+	out, err := receive(ctx, q, in)
 	if err != nil {
 		return nil, q.fail(ctx, p.op, p.subject, err)
 	}
@@ -123,6 +132,10 @@ func (p *poll) call(ctx context.Context, q *queue, url string, wait time.Duratio
 		ds[i] = p.delivery(q, url, out.Messages[i], now)
 	}
 	return ds, nil
+}
+
+func (p *poll) receive(ctx context.Context, q *queue, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
+	return q.broker.client.ReceiveMessage(ctx, in)
 }
 
 // delivery makes a Delivery of what came. Foreign messages lack nothing: every

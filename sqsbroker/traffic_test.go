@@ -375,6 +375,22 @@ func TestEntriesSentAgainKeepOrder(t *testing.T) {
 	})
 }
 
+// What fails again is not overtaken either.
+func TestNothingOvertakesWhatFailsAgain(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "orders.fifo")
+		b, err := New(newFailAPI(r.client, false, map[string]int{"i": 100}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.PublishBatch(t.Context(), inOrder())
+		wantError(t, "k", broker.ItemError(err, 10), broker.ErrSkipped)
+		if ds := r.take(t, "orders.fifo", 10); bodies(ds)[4] != "b" {
+			t.Errorf("got %v", bodies(ds))
+		}
+	})
+}
+
 func TestSettlersShareCalls(t *testing.T) {
 	for _, c := range []struct {
 		name, action string
