@@ -266,6 +266,7 @@ func (e *env) raw(action, body string) *answer {
 	e.ok("request", err)
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	req.Header.Set("X-Amz-Target", "AmazonSQS."+action)
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20261101/"+e.region+"/sqs/aws4_request, SignedHeaders=host, Signature=0")
 	return e.do(req)
 }
 
