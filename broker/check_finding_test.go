@@ -15,12 +15,13 @@ func TestFindingsPrint(t *testing.T) {
 	fs := broker.Findings{
 		{"dlq-not-empty", broker.SeverityError, "orders", "3 messages lie in " + arn, strings.Repeat("redrive ", 20)},
 		{"short-poll", broker.SeverityWarning, "orders", "cause", "remedy"},
-		{"plaintext", broker.SeverityInfo, "prices", "cause", "remedy"},
+		{"plaintext", broker.SeverityInfo, "prices", strings.Repeat("x", 70), "remedy"},
 	}
 	text := fs.String()
 	for line := range strings.Lines(text) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 || !utf8.ValidString(line) {
-			t.Errorf("%d columns: %s", n, line)
+		line = strings.TrimSuffix(line, "\n")
+		if n := utf8.RuneCountInString(line); n > 100 || !utf8.ValidString(line) || strings.HasSuffix(line, " ") {
+			t.Errorf("%d columns: %q", n, line)
 		}
 	}
 	for _, want := range []string{
@@ -50,7 +51,7 @@ func TestFindingsPrint(t *testing.T) {
 	if want := `{"code":"short-poll","severity":"warning","destination":"orders","cause":"cause","remedy":"remedy"}`; err != nil || string(b) != want {
 		t.Errorf("got %s, %v, want %s", b, err, want)
 	}
-	if got := fmt.Sprint(broker.Severity(9)); got != "Severity(9)" {
+	if got := fmt.Sprint(broker.Severity(3)); got != "Severity(3)" {
 		t.Errorf("got %s", got)
 	}
 }

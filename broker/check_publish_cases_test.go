@@ -54,6 +54,10 @@ var publishCases = []checkCase{
 		requester(c)
 		c.S.Publish.StoredBy, c.S.Publish.RequestReply = known("ORDERS"), known(false)
 	}, found("error request-on-stream")},
+	{"request on a stream, no more is known", func(c *checked) {
+		requester(c)
+		c.S.Publish.StoredBy, c.S.Publish.RequestReply = known("ORDERS"), dark[bool]()
+	}, found("error request-on-stream")},
 	{"respond on a stream", func(c *checked) { c.U = broker.Usage{Responds: true} }, found("error request-on-stream")},
 	{"request on a stream without acknowledgements", func(c *checked) {
 		requester(c)
@@ -128,6 +132,7 @@ var storageCases = []checkCase{
 	{"plaintext for a requester", func(c *checked) { requester(c); c.S.InTransit = none[string]() }, found("warning plaintext")},
 	{"encryption on the way unknown", func(c *checked) { c.S.InTransit = dark[string]() }, found("info plaintext")},
 	{"unencrypted", func(c *checked) { c.S.AtRest = none[broker.AtRest]() }, found("warning unencrypted")},
+	{"unencrypted for a publisher", func(c *checked) { c.S.AtRest = none[broker.AtRest](); c.U.Receives = false }, found("warning unencrypted")},
 	{"unencrypted, where a loss does no harm", func(c *checked) { c.S.AtRest = none[broker.AtRest](); c.U.LossOK = true }, found("warning unencrypted")},
 	{"encryption at rest unknown", func(c *checked) { c.S.AtRest = dark[broker.AtRest]() }, found("info unencrypted")},
 	{"nothing to encrypt", func(c *checked) { subject(c); c.S.AtRest = dark[broker.AtRest]() }, nil},

@@ -32,8 +32,8 @@ type verdict struct {
 }
 
 func (v verdict) severity(r rule) Severity {
-	if v.milder && r.severity > SeverityInfo {
-		return r.severity - 1
+	if v.milder {
+		return max(r.severity, SeverityWarning) - 1
 	}
 	return r.severity
 }
