@@ -2,7 +2,9 @@ package memory_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -11,10 +13,22 @@ import (
 	"github.com/candidmq/candidmq/memory"
 )
 
+var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
+
 func TestConformance(t *testing.T) {
 	for _, h := range []brokertest.Harness{coreNATS(), sqs("standard", ""), sqs("fifo", ".fifo")} {
-		t.Run(h.Name, func(t *testing.T) { brokertest.Run(t, h) })
+		t.Run(h.Name, func(t *testing.T) {
+			brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
+		})
 	}
+}
+
+// seed is printed where the test fails.
+func seed(tb testing.TB) uint64 {
+	tb.Helper()
+	s := rand.Uint64() | 1
+	tb.Logf("seed %d", s)
+	return s
 }
 
 func coreNATS() brokertest.Harness {
@@ -23,6 +37,10 @@ func coreNATS() brokertest.Harness {
 		Name:    "memory-core-nats",
 		Virtual: true,
 		Open:    func(testing.TB) broker.Broker { return memory.NewCoreNATS(nil) },
+		Worst: func(tb testing.TB) broker.Broker {
+			tb.Helper()
+			return memory.NewCoreNATS(&memory.CoreNATSOptions{WorstCase: seed(tb)})
+		},
 		Destination: func(_ testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 			n++
 			return fmt.Sprint("orders.", n), want == brokertest.Config{}
@@ -48,6 +66,10 @@ func sqs(kind, suffix string) brokertest.Harness {
 		Name:    "memory-sqs-" + kind,
 		Virtual: true,
 		Open:    func(testing.TB) broker.Broker { return memory.NewSQS(nil) },
+		Worst: func(tb testing.TB) broker.Broker {
+			tb.Helper()
+			return memory.NewSQS(&memory.SQSOptions{WorstCase: seed(tb)})
+		},
 		Destination: func(tb testing.TB, b broker.Broker, want brokertest.Config) (string, bool) {
 			tb.Helper()
 			o, ok := queueOptions(want, suffix != "")

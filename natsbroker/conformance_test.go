@@ -1,6 +1,7 @@
 package natsbroker_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 
@@ -10,10 +11,12 @@ import (
 	"github.com/candidmq/candidmq/broker/brokertest"
 )
 
+var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
+
 func TestConformance(t *testing.T) {
 	s := startServer(t)
 	n := 0
-	brokertest.Run(t, brokertest.Harness{
+	h := brokertest.Harness{
 		Name: "nats-core",
 		Open: func(tb testing.TB) broker.Broker {
 			tb.Helper()
@@ -48,5 +51,6 @@ func TestConformance(t *testing.T) {
 				{Body: noHeader.Data},
 			}
 		},
-	})
+	}
+	brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
 }

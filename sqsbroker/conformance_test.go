@@ -1,12 +1,11 @@
 package sqsbroker_test
 
 import (
-	"bytes"
 	"cmp"
+	"flag"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
+	"math/rand/v2"
 	"strconv"
 	"testing"
 	"time"
@@ -21,10 +20,14 @@ import (
 	"github.com/candidmq/candidmq/sqsbroker/sqstest"
 )
 
+var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
+
 func TestConformance(t *testing.T) {
 	for _, e := range []*endpoint{{kind: "standard"}, {kind: "fifo", suffix: ".fifo"}} {
 		h := e.harness()
-		t.Run(h.Name, func(t *testing.T) { brokertest.Run(t, h) })
+		t.Run(h.Name, func(t *testing.T) {
+			brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
+		})
 	}
 }
 
@@ -40,6 +43,7 @@ func (e *endpoint) harness() brokertest.Harness {
 		Name:        "sqs-" + e.kind,
 		Virtual:     true,
 		Open:        e.open,
+		Worst:       e.worst,
 		Destination: e.destination,
 		Roles:       brokertest.RoleReceiver | brokertest.RolePinger,
 		Missing:     "missing" + e.suffix,
@@ -54,35 +58,27 @@ func (e *endpoint) harness() brokertest.Harness {
 
 func (e *endpoint) open(tb testing.TB) broker.Broker {
 	tb.Helper()
-	e.server = sqstest.NewMemoryServer(nil)
+	return e.serve(tb, nil)
+}
+
+func (e *endpoint) worst(tb testing.TB) broker.Broker {
+	tb.Helper()
+	seed := rand.Uint64() | 1
+	tb.Logf("seed %d", seed)
+	return e.serve(tb, &sqstest.Options{WorstCase: seed})
+}
+
+// serve starts a server, and returns a broker on it.
+func (e *endpoint) serve(tb testing.TB, o *sqstest.Options) broker.Broker {
+	tb.Helper()
+	e.server = sqstest.NewMemoryServer(o)
 	tb.Cleanup(e.server.Close)
-	b, err := sqsbroker.New(e.server.Client(wholeBodies), nil)
+	b, err := sqsbroker.New(e.server.Client(), nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return b
 }
-
-// wholeBodies keeps net/http from reading a request's body after smithy has
-// closed it, which ends the connection while the answer is being read. It can
-// happen only where a server answers at once, as over a pipe.
-func wholeBodies(o *sqs.Options) {
-	next := o.HTTPClient
-	o.HTTPClient = doer(func(r *http.Request) (*http.Response, error) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r = r.Clone(r.Context())
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		return next.Do(r)
-	})
-}
-
-type doer func(*http.Request) (*http.Response, error)
-
-// Do implements sqs.HTTPClient.
-func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
 func (e *endpoint) destination(tb testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 	tb.Helper()
@@ -137,7 +133,7 @@ func (e *endpoint) settings() []brokertest.Setting {
 	set := func(fact string, attr types.QueueAttributeName, values []string, words ...string) brokertest.Setting {
 		return brokertest.Setting{Fact: fact, Values: words, Set: func(tb testing.TB, _ broker.Broker, queue string, i int) {
 			tb.Helper()
-			_, err := e.server.Client(wholeBodies).SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
+			_, err := e.server.Client().SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
 				QueueUrl: aws.String(e.server.QueueURL(queue)), Attributes: map[string]string{string(attr): values[i]},
 			})
 			if err != nil {
@@ -156,7 +152,7 @@ func (e *endpoint) settings() []brokertest.Setting {
 		Fact: "receive.maxAttempts", Values: []string{"3", "7"},
 		Set: func(tb testing.TB, _ broker.Broker, queue string, i int) {
 			tb.Helper()
-			_, err := e.server.Client(wholeBodies).SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
+			_, err := e.server.Client().SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
 				QueueUrl:   aws.String(e.server.QueueURL(queue)),
 				Attributes: map[string]string{"RedrivePolicy": e.redrive(e.create(tb, nil), []int{3, 7}[i])},
 			})
@@ -189,7 +185,7 @@ func (e *endpoint) foreign(tb testing.TB, _ broker.Broker, queue string) []broke
 		if e.suffix != "" {
 			in.MessageGroupId, in.MessageDeduplicationId = aws.String(strconv.Itoa(i)), aws.String(strconv.Itoa(i))
 		}
-		if _, err := e.server.Client(wholeBodies).SendMessage(tb.Context(), in); err != nil {
+		if _, err := e.server.Client().SendMessage(tb.Context(), in); err != nil {
 			tb.Fatalf("%s: %v", body, err)
 		}
 	}

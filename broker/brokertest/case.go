@@ -31,6 +31,7 @@ type Case struct {
 
 	needs   Role
 	virtual bool // it waits for longer than real time allows
+	worst   bool // it looks at a broker that plays the worst of its contract
 	absence bool // it rests on an empty queue, which real time shows one-way
 	run     func(*env)
 }
@@ -62,7 +63,7 @@ func Cases() []Case {
 		roleCases(), publishCases(), inputCases(), subscribeCases(), requestCases(), receiveCases(),
 		leaseCases(), redeliveryCases(), deadLetterCases(), delayCases(), dedupCases(), orderingCases(),
 		batchCases(), limitCases(), headerCases(), concurrencyCases(), lifecycleCases(), errorCases(),
-		describeCases(),
+		describeCases(), worstCases(),
 	)
 	for i := range all {
 		setDefault(&all[i].Proof, Seen)

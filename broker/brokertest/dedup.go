@@ -126,8 +126,7 @@ func dedupAfterDelete(e *env) {
 }
 
 func dedupScope(e *env) {
-	for _, want := range []Config{{}, {DedupByKey: true}} {
-		d := e.open(want)
+	for _, d := range e.each(Config{}, Config{DedupByKey: true}) {
 		d.deduplicates()
 		claimed(e, d.sem.Publish.DedupScope)
 		in := d.inbox()
@@ -144,8 +143,7 @@ func dedupScope(e *env) {
 }
 
 func dedupContent(e *env) {
-	for _, want := range []Config{{}, {ByContent: true}} {
-		d := e.open(want)
+	for _, d := range e.each(Config{}, Config{ByContent: true}) {
 		d.deduplicates()
 		in := d.inbox()
 		m := d.message("the same")

@@ -86,8 +86,7 @@ func delayOfDestination(e *env) {
 		}
 		return
 	}
-	for _, want := range []Config{{}, {QueueDelay: 2 * time.Second}} {
-		d := e.open(want)
+	for _, d := range e.each(Config{}, Config{QueueDelay: 2 * time.Second}) {
 		claimed(e, d.sem.Publish.QueueDelay)
 		sent := time.Now()
 		d.put(1)

@@ -19,11 +19,23 @@ type dest struct {
 // open makes a destination, or skips the case.
 func (e *env) open(want Config) dest {
 	e.Helper()
-	name, ok := e.h.Destination(e.TB, e.b, want)
-	if !ok {
+	all := e.each(want)
+	if len(all) == 0 {
 		e.Skipf("the harness has no destination with %s", want)
 	}
-	return e.at(name)
+	return all[0]
+}
+
+// each makes those destinations that the harness can make.
+func (e *env) each(wants ...Config) []dest {
+	e.Helper()
+	var all []dest
+	for _, want := range wants {
+		if name, ok := e.h.Destination(e.TB, e.b, want); ok {
+			all = append(all, e.at(name))
+		}
+	}
+	return all
 }
 
 // at looks at a destination that exists.

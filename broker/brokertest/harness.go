@@ -30,6 +30,10 @@ type Harness struct {
 	// for the function to end, by Cleanup.
 	Open func(tb testing.TB) broker.Broker
 
+	// Worst makes, like Open, a broker that plays the worst of its contract: it
+	// reorders, repeats and drops as far as it may. Optional.
+	Worst func(tb testing.TB) broker.Broker
+
 	// Destination makes a new, empty destination that b reaches, and returns
 	// its name. It returns false if it cannot make one as wanted; the case is
 	// skipped then.

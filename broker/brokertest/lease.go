@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -15,12 +16,12 @@ func leaseCases() []Case {
 		run:    leaseExpires,
 	}, {
 		Name:  "leases/option-wins",
-		Rule:  "A Lease given to Receive holds in place of the destination's own.",
+		Rule:  "A Lease given to Receive holds in place of the destination's own, or is refused.",
 		needs: RoleReceiver,
 		run:   leaseOption,
 	}, {
 		Name:  "leases/extend-holds",
-		Rule:  "An extended lease ends when Extend said, and not before.",
+		Rule:  "An extended lease ends when Extend said, and not before; what cannot be extended so is refused.",
 		needs: RoleReceiver,
 		run:   leaseExtend,
 	}, {
@@ -72,6 +73,10 @@ func leaseExpires(e *env) {
 func leaseOption(e *env) {
 	d := e.open(Config{})
 	const lease = 2 * time.Second
+	if _, err := d.poll(1, 0, broker.Lease(lease)); err != nil {
+		wantUnsupported(e, "a lease of the receiver's own", err)
+		return
+	}
 	d.put(1)
 	received := time.Now()
 	d.lease(broker.Lease(lease))
@@ -85,7 +90,13 @@ func leaseExtend(e *env) {
 	e.sleep(e.h.Lease / 2)
 	longer := 2*e.h.Lease + time.Second
 	extended := time.Now()
-	e.must("Extend", e.receiver().Extend(e.soon(), longer, m))
+	err := broker.ItemError(e.receiver().Extend(e.soon(), longer, m), 0)
+	if errors.Is(err, errors.ErrUnsupported) {
+		wantUnsupported(e, "Extend by a lease of the receiver's own", err)
+		d.settle(m)
+		return
+	}
+	e.must("Extend", err)
 	if l, ok := m.Handle.(broker.Leased); !ok {
 		e.Errorf("the Handle is no broker.Leased")
 	} else if left := l.LeaseEnd().Sub(extended); left > longer+e.h.Slack || left < longer-e.h.Slack {

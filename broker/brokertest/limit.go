@@ -32,12 +32,7 @@ func limitCases() []Case {
 }
 
 func limitMessage(e *env) {
-	for _, want := range []Config{{}, {MaxMessage: 2048}} {
-		name, ok := e.h.Destination(e.TB, e.b, want)
-		if !ok {
-			continue
-		}
-		d := e.at(name)
+	for _, d := range e.each(Config{}, Config{MaxMessage: 2048}) {
 		claimed(e, d.sem.Publish.MaxMessage)
 		in := d.inbox()
 		most := int(d.sem.Publish.MaxMessage.V)

@@ -31,7 +31,7 @@ func fifoMutants() []mutant {
 				}
 				return q.SQS.Publish(ctx, m)
 			}
-		}), also: []string{"ordering/failure-holds-its-key"},
+		}), may: []string{"ordering/failure-holds-its-key"},
 	}, {
 		name: "locks all keys as one", caught: "ordering/keys-are-independent",
 		on: onQueues(".fifo", publishing(func(m *broker.Message) {

@@ -212,3 +212,33 @@ func roleMutants() []mutant {
 		on: changed(func(b *memory.SQS) broker.Broker { return bare{b, b} }),
 	}}
 }
+
+// worstMutants play a worst that is none, or too bad.
+func worstMutants() []mutant {
+	honest := onQueues("", func(*queues) {})
+	honest.Worst = honest.Open
+	prompt := onSubjects(func(*subjects) {})
+	prompt.Worst = prompt.Open
+	loses := onQueues("", func(*queues) {})
+	playWorst := loses.Worst
+	loses.Worst = func(tb testing.TB) broker.Broker {
+		tb.Helper()
+		q := &queues{SQS: playWorst(tb).(*memory.SQS)}
+		var n atomic.Int64
+		q.onPublish = func(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+			if n.Add(1) == 7 {
+				return broker.Receipt{Outcome: broker.OutcomeStored, ID: "lost"}, nil
+			}
+			return q.SQS.Publish(ctx, m)
+		}
+		return q
+	}
+	return []mutant{{
+		name: "keeps order where it claims none", caught: "worst/order",
+		also: []string{"worst/again", "worst/short-poll"}, on: honest,
+	}, {
+		name: "drops nothing where it claims to", caught: "worst/loss", on: prompt,
+	}, {
+		name: "loses at its worst", caught: "worst/again", may: []string{"worst/short-poll"}, on: loses,
+	}}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -140,10 +141,11 @@ func publishMutants() []mutant {
 			}
 		}),
 	}, {
-		name: "takes too many headers", caught: "limits/headers",
-		on: onQueues("", publishing(func(m *broker.Message) {
-			if len(m.Header) == 11 {
-				delete(m.Header, "h10")
+		name: "drops headers that are too many for it", caught: "limits/headers",
+		on: onSubjects(publishingTo(func(m *broker.Message) {
+			m.Header = maps.Clone(m.Header)
+			for i := 50; i < len(m.Header); i++ {
+				delete(m.Header, fmt.Sprint("h", i))
 			}
 		})),
 	}, {

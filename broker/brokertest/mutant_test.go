@@ -32,7 +32,7 @@ func TestUnmodified(t *testing.T) {
 // TestMutants breaks one thing at a time, and wants exactly the cases that are
 // meant for it to fail.
 func TestMutants(t *testing.T) {
-	for _, m := range slices.Concat(publishMutants(), receiveMutants(), fifoMutants(), subscribeMutants(), requestMutants(), lifecycleMutants(), roleMutants()) {
+	for _, m := range slices.Concat(publishMutants(), receiveMutants(), fifoMutants(), subscribeMutants(), requestMutants(), lifecycleMutants(), roleMutants(), worstMutants()) {
 		t.Run(m.name, func(t *testing.T) {
 			failed := failing(t, m.on)
 			for _, name := range m.may {

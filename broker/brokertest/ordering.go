@@ -44,6 +44,12 @@ func orderingCases() []Case {
 // there are no keys, and returns their bodies, by key.
 func (d dest) series(keys, n int) map[string][]string {
 	d.Helper()
+	return d.paced(keys, n, func() {})
+}
+
+// paced is series, with a call after each message.
+func (d dest) paced(keys, n int, after func()) map[string][]string {
+	d.Helper()
 	sent := map[string][]string{}
 	for i := range n {
 		for k := range keys {
@@ -53,6 +59,7 @@ func (d dest) series(keys, n int) map[string][]string {
 				m.Key = key
 			}
 			d.send(m)
+			after()
 			sent[key] = append(sent[key], string(m.Body))
 		}
 	}

@@ -78,8 +78,14 @@ func (c Case) runOn(tb testing.TB, h Harness, r *Result) {
 		e.Skipf("the backend has no such role")
 	case c.virtual && !h.Virtual:
 		e.Skipf("it waits for longer than real time allows")
+	case c.worst && h.Worst == nil:
+		e.Skipf("the backend has no mode in which it plays the worst of its contract")
 	}
-	e.b = h.Open(tb)
+	open := h.Open
+	if c.worst {
+		open = h.Worst
+	}
+	e.b = open(tb)
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
 		defer cancel()

@@ -174,6 +174,7 @@ func onSubjects(mutate func(*subjects)) brokertest.Harness {
 			mutate(s)
 			return s
 		},
+		Worst: func(testing.TB) broker.Broker { return memory.NewCoreNATS(&memory.CoreNATSOptions{WorstCase: 1}) },
 		Destination: func(_ testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 			n++
 			return fmt.Sprint("orders.", n), want == brokertest.Config{}
@@ -194,6 +195,10 @@ func onQueues(suffix string, mutate func(*queues)) brokertest.Harness {
 			sqs = q.SQS
 			mutate(q)
 			return q
+		},
+		Worst: func(testing.TB) broker.Broker {
+			sqs = memory.NewSQS(&memory.SQSOptions{WorstCase: 1})
+			return sqs
 		},
 		Destination: func(tb testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 			tb.Helper()
