@@ -198,8 +198,13 @@ func (r rejection) do(h *handle, d *broker.Delivery) error {
 	target := h.owner.settingsOf(h.owner.settingsOf(h.queue).options.DeadLetter)
 	err := h.owner.engine.Reject(h.queue, h.receipt, func(attrs any) any {
 		header, _ := attrs.(broker.Header)
-		m := broker.Message{Body: d.Body, Header: header}
-		return sqsrules.RejectHeader(&m, target.rules, r.reason, h.queue)
+		w := sqsrules.Pack(&broker.Message{Body: d.Body, Header: header})
+		added := sqsrules.RejectHeader(w, target.rules, r.reason, h.queue)
+		_, unpacked := sqsrules.Unpack(w.Body, added)
+		if w.Trace != "" {
+			unpacked.Set(sqsrules.TraceHeader, w.Trace)
+		}
+		return unpacked
 	})
 	if errors.Is(err, queue.ErrNoDeadLetter) {
 		return sqsrules.NoDeadLetter(h.queue)

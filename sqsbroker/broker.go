@@ -51,6 +51,8 @@ type Broker struct {
 	names  map[string]address
 	ignore broker.Fields
 
+	trusting bool // the client's DisableMessageChecksumValidation
+
 	subs   subscriptions.Set
 	groups sqsrules.Groups
 	closed context.Context // ends when Close has drained the subscriptions
@@ -78,6 +80,8 @@ func New(client API, o *Options) (*Broker, error) {
 		names:  make(map[string]address, len(o.Queues)),
 		ignore: o.Ignore,
 		queues: map[address]*queue{},
+
+		trusting: settings.DisableMessageChecksumValidation,
 
 		traffic: map[string]*traffic{},
 	}

@@ -24,11 +24,24 @@
 // # Messages
 //
 // A header is a message attribute of type String, so that every other consumer
-// reads it; there may be 10. The body is text: SQS takes no empty body and no
-// characters that XML 1.0 does not have, so a binary body must be encoded.
+// reads it. There may be 10; if there are more, the last ones in the order of
+// their names go together in the attribute candidmq-headers, as a JSON object
+// of strings, and so do headers whose names or values an attribute cannot have,
+// such as an empty value. A body that is text goes as it is. SQS takes only the
+// characters of XML 1.0, so another body goes in base64, which makes it a third
+// larger, and the attribute candidmq-body-encoding says "base64". Receive undoes
+// both. An empty body is refused.
+//
+// The header AWSTraceHeader goes as the system attribute of that name, for AWS
+// X-Ray, and is a header again when it is received, whoever sent it.
+//
 // Body and attributes together have at most 1 MiB, or the queue's
-// MaximumMessageSize. What goes beyond is a [*broker.FieldError] before
-// anything is sent.
+// MaximumMessageSize. What goes beyond is a [*broker.FieldError] before anything
+// is sent: keep large bodies in a store such as S3, and send where they are (the
+// claim-check pattern).
+//
+// SQS's MD5s are verified: of bodies by the AWS client, of attributes here,
+// unless the client is configured with DisableMessageChecksumValidation.
 //
 // Key is the message group of a FIFO queue, Tenant that of a Standard queue
 // (fair queues), DedupID a FIFO queue's deduplication id. ReplyTo and TTL are

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/sqsrules"
@@ -100,17 +99,4 @@ func optional(s string) *string {
 		return nil
 	}
 	return &s
-}
-
-// attributesOf carries headers as message attributes of type String, which
-// every other consumer can read.
-func attributesOf(h broker.Header) map[string]types.MessageAttributeValue {
-	if len(h) == 0 {
-		return nil
-	}
-	attrs := make(map[string]types.MessageAttributeValue, len(h))
-	for name, value := range h {
-		attrs[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
-	}
-	return attrs
 }

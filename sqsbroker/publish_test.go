@@ -70,7 +70,7 @@ func TestPublishRefusesBeforeAnyCall(t *testing.T) {
 			{"a wildcard", broker.Message{Subject: "orders.*", Body: body}, broker.ErrInvalid},
 			{"an ARN of another region", broker.Message{Subject: "arn:aws:sqs:eu-west-1:123456789012:jobs", Body: body}, broker.ErrInvalid},
 			{"an empty body", broker.Message{Subject: "jobs"}, broker.ErrInvalid},
-			{"NUL in the body", broker.Message{Subject: "jobs", Body: []byte{0}}, broker.ErrInvalid},
+			{"a binary body, too large in base64", broker.Message{Subject: "jobs", Body: make([]byte, 800_000)}, broker.ErrTooLarge},
 			{"too large", broker.Message{Subject: "jobs", Body: make([]byte, 1<<20+1)}, broker.ErrInvalid},
 			{"CR in a header", broker.Message{Subject: "jobs", Body: body, Header: broker.Header{"a": "b\rc"}}, broker.ErrInvalid},
 			{"a key on Standard", broker.Message{Subject: "jobs", Body: body, Key: "k"}, errors.ErrUnsupported},

@@ -29,6 +29,10 @@ import (
 // that asks for as many messages or more and for the same lease, so that the
 // messages do not keep their groups blocked (ReceiveRequestAttemptId).
 //
+// A message whose attributes do not have the MD5 that SQS gives for them is left
+// out, and logged; it comes again when its lease ends. It is an error only if
+// there is no other.
+//
 // Wait(0) is a short poll, which asks some of the servers and may miss
 // messages. It is refused for a queue with a ReceiveMessageWaitTimeSeconds,
 // because the AWS client cannot override that with 0.
@@ -127,11 +131,31 @@ func (p *poll) call(ctx context.Context, q *queue, url string, wait time.Duratio
 		return nil, q.fail(ctx, p.op, p.subject, err)
 	}
 	now := time.Now()
-	ds := make([]*broker.Delivery, len(out.Messages))
+	ds := make([]*broker.Delivery, 0, len(out.Messages))
+	var damaged map[string]bool // groups, on a FIFO queue: what follows waits as well
 	for i := range out.Messages {
-		ds[i] = p.delivery(q, url, out.Messages[i], now)
+		m := &out.Messages[i]
+		group := m.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]
+		switch {
+		case q.fifo && damaged[group]:
+		case q.broker.intact(m.MD5OfMessageAttributes, m.MessageAttributes):
+			ds = append(ds, p.delivery(q, url, *m, now))
+		default:
+			if damaged == nil {
+				damaged = map[string]bool{}
+			}
+			damaged[group] = true
+			q.broker.logger.WarnContext(ctx, "a damaged message was not delivered",
+				"queue", q.name, "id", aws.ToString(m.MessageId), "err", errDamaged)
+			err = &broker.Error{
+				Backend: backend, Op: p.op, Subject: p.subject, Kind: broker.ErrUnavailable, Err: errDamaged, Retryable: true,
+			}
+		}
 	}
-	return ds, nil
+	if len(ds) > 0 {
+		return ds, nil
+	}
+	return nil, err
 }
 
 func (p *poll) receive(ctx context.Context, q *queue, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
@@ -142,6 +166,7 @@ func (p *poll) receive(ctx context.Context, q *queue, in *sqs.ReceiveMessageInpu
 // part may be absent.
 func (p *poll) delivery(q *queue, url string, native types.Message, now time.Time) *broker.Delivery {
 	system := native.Attributes
+	body, header := contentOf(&native)
 	both := &struct {
 		delivery broker.Delivery
 		handle   handle
@@ -149,8 +174,8 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 		delivery: broker.Delivery{
 			Message: broker.Message{
 				Subject: p.subject,
-				Body:    []byte(aws.ToString(native.Body)),
-				Header:  headerOf(native.MessageAttributes),
+				Body:    body,
+				Header:  header,
 				DedupID: system[string(types.MessageSystemAttributeNameMessageDeduplicationId)],
 			},
 			ID:       aws.ToString(native.MessageId),
@@ -173,18 +198,6 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 	h.Renew(d.LeaseEnd)
 	d.Handle = h
 	return d
-}
-
-// headerOf takes what is text: attributes of the types String and Number, with
-// or without a label. Binary ones are reached through [broker.Delivery.As].
-func headerOf(attrs map[string]types.MessageAttributeValue) broker.Header {
-	var h broker.Header
-	for name, a := range attrs {
-		if a.StringValue != nil {
-			h.Set(name, *a.StringValue)
-		}
-	}
-	return h
 }
 
 // milliseconds reads a time of SQS, zero if there is none.

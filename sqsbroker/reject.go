@@ -48,13 +48,7 @@ func (s *settling) copyToDeadLetter(ctx context.Context, op, reason string) erro
 	if target.fifo {
 		in.MessageDeduplicationId = aws.String("reject-" + aws.ToString(s.native.MessageId))
 	}
-	if trace := system[string(types.MessageSystemAttributeNameAWSTraceHeader)]; trace != "" {
-		in.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
-			string(types.MessageSystemAttributeNameForSendsAWSTraceHeader): {
-				DataType: aws.String("String"), StringValue: &trace,
-			},
-		}
-	}
+	in.MessageSystemAttributes = traceOf(system[string(types.MessageSystemAttributeNameAWSTraceHeader)])
 	var tries attempts
 	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch); err != nil {
 		return target.sendFailed(ctx, op, s.subject, err, &tries)
@@ -96,17 +90,17 @@ func noDeadLetter(a *attributes, name string) error {
 // rejectAttributes are the message's own attributes, of whatever type, with
 // the reason where there is room.
 func rejectAttributes(native *types.Message, q sqsrules.Queue, reason, source string) map[string]types.MessageAttributeValue {
-	stand := broker.Message{Body: []byte(aws.ToString(native.Body)), Header: broker.Header{}}
+	stand := sqsrules.Wire{Body: []byte(aws.ToString(native.Body)), Attributes: broker.Header{}}
 	all := make(map[string]types.MessageAttributeValue, len(native.MessageAttributes)+2)
 	for name, value := range native.MessageAttributes {
 		all[name] = value
 		// Counts for as many bytes: a type is as long as String, or has a label.
 		label := aws.ToString(value.DataType)
-		stand.Header[name] = label[min(len("String"), len(label)):] + aws.ToString(value.StringValue) + string(value.BinaryValue)
+		stand.Attributes[name] = label[min(len("String"), len(label)):] + aws.ToString(value.StringValue) + string(value.BinaryValue)
 	}
-	with := sqsrules.RejectHeader(&stand, q, reason, source)
+	with := sqsrules.RejectHeader(stand, q, reason, source)
 	for _, name := range []string{sqsrules.RejectReason, sqsrules.RejectSource} {
-		if value, ok := with[name]; ok && value != stand.Header[name] {
+		if value, ok := with[name]; ok && value != stand.Attributes[name] {
 			all[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 		}
 	}

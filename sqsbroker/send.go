@@ -33,14 +33,16 @@ type parcel struct {
 
 // pack makes a parcel of a message. It keeps neither Body nor Header.
 func (q *queue) pack(m *broker.Message) *parcel {
+	w := sqsrules.Pack(m)
 	return &parcel{
 		queue: q, subject: m.Subject, key: m.Key, size: sqsrules.Size(m),
 		entry: types.SendMessageBatchRequestEntry{
-			MessageBody:            aws.String(string(m.Body)),
-			MessageAttributes:      attributesOf(m.Header),
-			MessageGroupId:         group(m),
-			MessageDeduplicationId: optional(m.DedupID),
-			DelaySeconds:           sqsrules.Seconds(m.Delay),
+			MessageBody:             aws.String(string(w.Body)),
+			MessageAttributes:       attributesOf(w.Attributes),
+			MessageGroupId:          group(m),
+			MessageSystemAttributes: traceOf(w.Trace),
+			MessageDeduplicationId:  optional(m.DedupID),
+			DelaySeconds:            sqsrules.Seconds(m.Delay),
 		},
 	}
 }
@@ -77,7 +79,7 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 	for _, e := range out.Successful {
 		if i, ok := entryIndex(e.Id, len(call)); ok {
 			call[i].err = nil
-			call[i].receipt = call[i].queue.receipt(e.MessageId, e.SequenceNumber)
+			call[i].stored(e.MessageId, e.SequenceNumber, e.MD5OfMessageAttributes)
 		}
 	}
 	for _, e := range out.Failed {
@@ -93,18 +95,32 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 func (b *Broker) sendOne(ctx context.Context, url string, p *parcel) {
 	var tries attempts
 	out, err := b.client.SendMessage(ctx, &sqs.SendMessageInput{
-		QueueUrl:               &url,
-		MessageBody:            p.entry.MessageBody,
-		MessageAttributes:      p.entry.MessageAttributes,
-		MessageGroupId:         p.entry.MessageGroupId,
-		MessageDeduplicationId: p.entry.MessageDeduplicationId,
-		DelaySeconds:           p.entry.DelaySeconds,
+		QueueUrl:                &url,
+		MessageBody:             p.entry.MessageBody,
+		MessageAttributes:       p.entry.MessageAttributes,
+		MessageSystemAttributes: p.entry.MessageSystemAttributes,
+		MessageGroupId:          p.entry.MessageGroupId,
+		MessageDeduplicationId:  p.entry.MessageDeduplicationId,
+		DelaySeconds:            p.entry.DelaySeconds,
 	}, tries.watch)
 	if err != nil {
 		p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
 		return
 	}
-	p.receipt = p.queue.receipt(out.MessageId, out.SequenceNumber)
+	p.stored(out.MessageId, out.SequenceNumber, out.MD5OfMessageAttributes)
+}
+
+// stored takes SQS's answer. A digest that differs says that SQS has stored
+// something else.
+func (p *parcel) stored(id, sequence, digest *string) {
+	if !p.queue.broker.intact(digest, p.entry.MessageAttributes) {
+		p.err = &broker.Error{
+			Backend: backend, Op: opPublish, Subject: p.subject, Kind: broker.ErrUnavailable, Err: errDamaged,
+			Retryable: true, OutcomeUnknown: true,
+		}
+		return
+	}
+	p.receipt = p.queue.receipt(id, sequence)
 }
 
 // entryIndex is the position of the entry that an id was given to.

@@ -4,27 +4,27 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/candidmq/candidmq/broker"
 )
 
-// checkHeader checks the headers as message attributes of type String (DG
-// sqs-message-metadata).
+// checkHeader checks what [Pack] relies on.
 func checkHeader(h broker.Header) error {
 	if err := h.Check(); err != nil {
 		return err
 	}
-	if len(h) > MaxHeaders {
-		return fieldError("Header", itoa(len(h))+" headers",
-			"at most "+itoa(MaxHeaders)+": each is a message attribute (DG sqs-message-metadata)")
-	}
 	for name, value := range h {
-		if !goodName(name) || !goodValue(value) {
+		if !utf8.ValidString(value) || marks(name) || name == TraceHeader && !goodValue(value) {
 			return firstHeaderError(h)
 		}
 	}
 	return nil
 }
+
+// marks reports whether a name is that of an attribute with a meaning of its
+// own.
+func marks(name string) bool { return name == PackedHeaders || name == BodyEncoding }
 
 // firstHeaderError is for the first name in sorted order, so that the error is
 // the same each time.
@@ -32,18 +32,19 @@ func firstHeaderError(h broker.Header) error {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		field := "Header[" + name + "]"
 		switch {
-		case !goodName(name):
-			return fieldError("Header", name,
-				"a name is 1 to 256 of A-Z, a-z, 0-9, '_', '-' and '.', no period first, last or twice in a row, and does not begin with AWS. or Amazon. (DG sqs-message-metadata)")
-		case h[name] == "":
-			return fieldError(field, "", "a value is not empty (DG sqs-message-metadata)")
-		case !goodValue(h[name]):
-			return fieldError(field, h[name], "a value is UTF-8 of the characters of XML 1.0 (DG sqs-message-metadata)")
+		case marks(name):
+			return fieldError("Header", name, "a name other than "+PackedHeaders+" and "+BodyEncoding)
+		case !utf8.ValidString(h[name]):
+			return fieldError(field, h[name], "a value is UTF-8")
+		case name == TraceHeader && !goodValue(h[name]):
+			return fieldError(field, h[name], "a trace header of AWS X-Ray (API SendMessage)")
 		}
 	}
 	return nil
 }
 
+// goodValue and goodName tell whether an attribute of type String can have
+// them (DG sqs-message-metadata).
 func goodValue(value string) bool { return value != "" && foreignCharacter(value) < 0 }
 
 func goodName(name string) bool {

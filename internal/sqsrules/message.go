@@ -18,20 +18,6 @@ type Queue struct {
 	MaxMessage   int  // MaximumMessageSize; 0: [MaxMessage]
 }
 
-// Size is the size of a message as SQS counts it: the body, and of every
-// attribute its name, type and value (DG sqs-message-metadata).
-func Size(m *broker.Message) int {
-	return len(m.Body) + headerSize(m.Header)
-}
-
-func headerSize(h broker.Header) int {
-	n := 0
-	for name, value := range h {
-		n += len(name) + len(attributeType) + len(value)
-	}
-	return n
-}
-
 // Check returns the first reason for which q does not take m: a
 // [*broker.FieldError] for bad input, a [*broker.UnsupportedError] for a field
 // that such a queue cannot honour. It does not look at the Subject.
@@ -39,40 +25,28 @@ func Check(m *broker.Message, q Queue) error {
 	if err := checkFields(m, q); err != nil {
 		return err
 	}
-	if err := checkBody(m.Body); err != nil {
-		return err
+	if len(m.Body) == 0 {
+		return fieldError("Body", "", "at least one character: SQS takes no empty body")
 	}
 	if len(m.Header) > 0 {
 		if err := checkHeader(m.Header); err != nil {
 			return err
 		}
 	}
-	return checkSize(m, q)
+	return checkSize(Size(m), q)
 }
 
-func checkSize(m *broker.Message, q Queue) error {
+func checkSize(n int, q Queue) error {
 	most := q.MaxMessage
 	if most == 0 {
 		most = MaxMessage
 	}
-	if n := Size(m); n > most {
+	if n > most {
 		return &broker.FieldError{
 			Field: "Message", Value: itoa(n) + " bytes", TooLarge: true,
-			Limit: "at most " + itoa(most) + " bytes of body, header names, types and values (MaximumMessageSize)",
+			Limit: "at most " + itoa(most) + " bytes of body and attributes, encoded where they are no text" +
+				" (MaximumMessageSize); keep a larger body in a store such as S3, and send where it is",
 		}
-	}
-	return nil
-}
-
-func checkBody(body []byte) error {
-	if len(body) == 0 {
-		return fieldError("Body", "", "at least one character: SQS takes no empty body")
-	}
-	plain := plainPrefix(body)
-	if i := foreignCharacter(body[plain:]); i >= 0 {
-		i += plain
-		return fieldError("Body", "the character at byte "+itoa(i),
-			"UTF-8 of the characters of XML 1.0, as SQS takes no others (API SendMessage); encode a binary body, such as by base64")
 	}
 	return nil
 }

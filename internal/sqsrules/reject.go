@@ -17,12 +17,12 @@ const (
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 1024
 
-// RejectHeader is the header of a rejected message: a copy of m's with
+// RejectHeader is the attributes of a rejected message: a copy of its own with
 // [RejectReason] and [RejectSource], as far as there is room for them among
 // the [MaxHeaders] and the size that q takes; the reason comes first. The
 // reason is cut to 1 KiB and made fit for a header.
-func RejectHeader(m *broker.Message, q Queue, reason, source string) broker.Header {
-	h := maps.Clone(m.Header)
+func RejectHeader(w Wire, q Queue, reason, source string) broker.Header {
+	h := maps.Clone(w.Attributes)
 	for _, add := range []struct{ name, value string }{
 		{RejectReason, headerText(reason)},
 		{RejectSource, source},
@@ -32,8 +32,9 @@ func RejectHeader(m *broker.Message, q Queue, reason, source string) broker.Head
 			continue
 		}
 		h.Set(add.name, add.value)
+		with := Wire{Body: w.Body, Attributes: h}
 		switch {
-		case len(h) <= MaxHeaders && checkSize(&broker.Message{Body: m.Body, Header: h}, q) == nil:
+		case len(h) <= MaxHeaders && checkSize(with.size(), q) == nil:
 		case had:
 			h[add.name] = before
 		default:

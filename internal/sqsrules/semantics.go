@@ -48,7 +48,7 @@ func publishing(c citation) broker.Publishing {
 		MaxDelay:      broker.Known(MaxDelay, c("API SendMessage, DelaySeconds")),
 		MessageTTL:    broker.None[time.Duration](c("API SendMessage")),
 		Schedule:      broker.Known(false, c("API SendMessage")),
-		MaxHeaders:    broker.Known(MaxHeaders, c("DG sqs-message-metadata")),
+		MaxHeaders:    broker.Unlimited[int](c("10 are attributes, DG sqs-message-metadata; the others are packed into one of them")),
 		MaxBatch:      broker.Known(MaxBatch, c("API SendMessageBatch")),
 		MaxBatchSize:  broker.Known(int64(MaxBatchSize), c("API SendMessageBatch")),
 		BatchAtomic:   broker.Known(false, c("API SendMessageBatch")),
