@@ -27,10 +27,6 @@ func (b *Broker) prepare(m *broker.Message) (string, error) {
 	return native, natsrules.Check(m, native, b.ignore)
 }
 
-func subjectError(field, value string, err error) error {
-	return natsrules.SubjectError(field, value, err)
-}
-
 // checkSize compares m with the limit of the server connected to.
 //
 // Before the first connection (nats.RetryOnFailedConnect) nats.go knows no

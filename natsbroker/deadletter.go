@@ -1,0 +1,195 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/lease"
+)
+
+// The keys of a consumer's metadata that say where its dead letters go.
+const (
+	deadLetterKey  = "candidmq-dead-letter"
+	maxAttemptsKey = "candidmq-max-attempts"
+)
+
+// The headers that a dead letter has beside its own.
+const (
+	// RejectReasonHeader says why the message was put to rest.
+	RejectReasonHeader = "candidmq-reject-reason"
+	// RejectSourceHeader is the consumer, "stream/consumer".
+	RejectSourceHeader = "candidmq-reject-source"
+	// RejectSubjectHeader is the subject that the message was published to.
+	RejectSubjectHeader = "candidmq-reject-subject"
+	// RejectSequenceHeader is the message's sequence number in its stream.
+	RejectSequenceHeader = "candidmq-reject-sequence"
+	// RejectAttemptsHeader is how often the message was delivered.
+	RejectAttemptsHeader = "candidmq-reject-attempts"
+)
+
+// DeadLetters says where a consumer's messages go that are rejected, or were
+// tried too often. JetStream has no such setting: it is kept in the consumer's
+// metadata, where Describe and every process that uses this package find it.
+//
+// The consumer's max_deliver must stay unlimited (-1), or be above MaxAttempts:
+// what exceeds it the server never delivers again, and nobody can move it. A
+// message that was tried MaxAttempts times is moved when it is delivered once
+// more, to a Receive of this package, which does not return it. So nothing is
+// lost when a process dies at any moment: the message comes again until its copy
+// is stored, and the copy has an id by which a second one is recognised within
+// the stream's duplicate_window. Other software that reads the consumer is
+// delivered such messages and does not move them.
+type DeadLetters struct {
+	// Subject is where the copies are published. A stream must capture it.
+	Subject string
+	// MaxAttempts is how often a message is delivered, 0 for no limit.
+	MaxAttempts int
+}
+
+// Metadata adds the settings to a consumer's metadata, for
+// [JetStream.EnsureConsumer] or nats.go's own calls.
+func (d DeadLetters) Metadata(others map[string]string) map[string]string {
+	m := maps.Clone(others)
+	if m == nil {
+		m = map[string]string{}
+	}
+	m[deadLetterKey] = d.Subject
+	if d.MaxAttempts > 0 {
+		m[maxAttemptsKey] = strconv.Itoa(d.MaxAttempts)
+	}
+	return m
+}
+
+// Reject copies each message to the dead-letter subject of its consumer (see
+// [DeadLetters]), with headers that say why and whence, and then terminates it.
+// If a copy cannot be stored the message stays leased. If the termination fails,
+// which is the error then, the message comes again, and rejecting it again makes
+// no second copy within the duplicate_window of the stream that keeps the copies.
+//
+// Without a dead-letter subject it is a [*broker.UnsupportedError] and the
+// message stays leased: terminating it would lose it on a work-queue stream.
+func (j *JetStream) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
+	return j.settle(ctx, j.rejection(reason), ds)
+}
+
+func (j *JetStream) rejection(reason string) *settlement {
+	word := []byte("+TERM " + headerText(reason))
+	return &settlement{
+		op: "reject", state: lease.Rejected,
+		word:   func(*jsDelivery) []byte { return word },
+		before: func(ctx context.Context, d *jsDelivery) error { return j.copyToDeadLetter(ctx, d, reason) },
+	}
+}
+
+// copyToDeadLetter publishes the copy and waits until it is stored.
+func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason string) error {
+	if d.facts.deadLetter == "" {
+		return &broker.UnsupportedError{
+			Backend: jsBackend, What: "Reject", Why: "consumer " + d.queue.String() + " has no dead-letter subject in its metadata",
+			Instead: "DeadLetters, with EnsureConsumer",
+		}
+	}
+	late, stop := j.until(ctx)
+	defer stop()
+	p := jsMessage{name: d.facts.deadLetter, native: d.facts.deadLetter, header: deadLetterHeader(d, reason), body: d.Body}
+	_, err := j.store(ctx, &p, late)
+	return err
+}
+
+// deadLetterHeader is the message's own header, all values of it, without what
+// would tell the server anything.
+func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
+	h := make(nats.Header, len(d.msg.Header)+6)
+	for key, values := range d.msg.Header {
+		if !strings.HasPrefix(key, controlPrefix) {
+			h[key] = values
+		}
+	}
+	sequence := d.Sequence.String()
+	h[RejectReasonHeader] = []string{headerText(reason)}
+	h[RejectSourceHeader] = []string{d.Source}
+	h[RejectSubjectHeader] = []string{d.Subject}
+	h[RejectSequenceHeader] = []string{sequence}
+	h[RejectAttemptsHeader] = []string{strconv.Itoa(d.Attempt)}
+	h[jetstream.MsgIDHeader] = []string{fmt.Sprintf("reject-%s-%s", d.Source, sequence)}
+	return h
+}
+
+// headerText makes s fit for a header: one line, no spaces at its ends.
+func headerText(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '\r' || r == '\n' || r == 0 {
+			return ' '
+		}
+		return r
+	}, s))
+}
+
+// exhausted puts a message to rest that was tried often enough. What fails is
+// logged, and done again when the message comes again.
+func (r *receive) exhausted(ctx context.Context, d *jsDelivery) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.options.RequestTimeout)
+	defer cancel()
+	reason := fmt.Sprintf("tried %d times", d.facts.maxAttempts)
+	d.Attempt = d.facts.maxAttempts
+	if err := r.settle(ctx, r.rejection(reason), []*broker.Delivery{&d.Delivery}); err != nil {
+		r.logger.WarnContext(ctx, "dead letter not moved", "delivery", &d.Delivery, "error", err)
+	}
+}
+
+// Redrive publishes the messages of a dead-letter queue back to the subjects
+// they came from, as new messages, and deletes them there: at most limit, and as
+// many as there are now. It returns how many. One that was published and then
+// not deleted is published again by a later call, and recognised as a duplicate
+// within the stream's duplicate_window. Other consumers of the subject receive
+// what is redriven too.
+func (j *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
+	const op = "redrive"
+	const most = 100 // at a time
+	moved := 0
+	for moved < limit {
+		ds, err := j.Receive(ctx, queue, min(limit-moved, most), broker.Wait(0))
+		if err != nil || len(ds) == 0 {
+			return moved, err
+		}
+		for i, d := range ds {
+			if err := j.redriveOne(ctx, op, d); err != nil {
+				return moved, errors.Join(err, j.Release(ctx, 0, ds[i:]...))
+			}
+			moved++
+		}
+	}
+	return moved, nil
+}
+
+func (j *JetStream) redriveOne(ctx context.Context, op string, d *broker.Delivery) error {
+	target := d.Header[RejectSubjectHeader]
+	if target == "" {
+		return &broker.Error{
+			Backend: jsBackend, Op: op, Subject: d.Source, Kind: broker.ErrInvalid,
+			Err: fmt.Errorf("message %s has no header %s: it is no dead letter of this package", d.ID, RejectSubjectHeader),
+		}
+	}
+	own := d.Handle.(*jsDelivery)
+	h := make(nats.Header, len(own.msg.Header))
+	for key, values := range own.msg.Header {
+		if !strings.HasPrefix(key, controlPrefix) && !strings.HasPrefix(key, "candidmq-reject-") {
+			h[key] = values
+		}
+	}
+	h[jetstream.MsgIDHeader] = []string{"redrive-" + d.ID}
+	late, stop := j.until(ctx)
+	defer stop()
+	if _, err := j.store(ctx, &jsMessage{name: target, native: target, header: h, body: d.Body}, late); err != nil {
+		return err
+	}
+	return broker.ItemError(j.Delete(ctx, d), 0)
+}

@@ -1,0 +1,224 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/subscriptions"
+)
+
+// JetStream is NATS with streams, on one connection: what is published is
+// stored and acknowledged, and what is received is leased until it is deleted.
+// Make one with NewJetStream or ConnectJetStream.
+//
+// It is no Requester and no Responder, because a stream answers a request with
+// its own acknowledgement. [broker.As] finds both roles: they are those of the
+// core [Broker] on the same connection, for subjects that no stream captures.
+//
+// # Addresses
+//
+// Publishing takes a subject, receiving a consumer, written "stream/consumer";
+// [JetStreamOptions].Subjects and Queues give both a name. Where one name is in
+// both tables, Publish, Receive, Subscribe and Describe all take it. Describe
+// and Subscribe take either kind; what has the form of two names with one slash
+// between them is a consumer. A subject of that form needs a name in Subjects.
+//
+// # Concurrency
+//
+// All methods may be called concurrently. Calls of Publish share the
+// connection: those of many goroutines pipeline by themselves, up to
+// MaxInFlight. A JetStream has no goroutine of its own while nothing is
+// subscribed; a subscription has the two of [broker.Consume], and one without a
+// Group a third, which removes its consumer.
+type JetStream struct {
+	core    *Broker
+	conn    *nats.Conn
+	api     jetstream.JetStream
+	prefix  string // of the subjects of JetStream's API, with its dot
+	options JetStreamOptions
+	logger  *slog.Logger
+	answers answers
+	slots   chan struct{} // one for each publish in flight
+
+	mu     sync.Mutex
+	queues map[consumerName]*queue
+	groups map[consumerName]string // by whom consumers are read that have a name of the caller's
+
+	subs    subscriptions.Set
+	tasks   sync.WaitGroup
+	life    context.Context // ends when the broker is closed
+	end     context.CancelFunc
+	release sync.Once
+}
+
+var (
+	_ broker.Broker   = (*JetStream)(nil)
+	_ broker.Receiver = (*JetStream)(nil)
+	_ broker.Pinger   = (*JetStream)(nil)
+)
+
+// jsBackend is the backend's name in errors and semantics.
+const jsBackend = "jetstream"
+
+// NewJetStream returns a JetStream on a connection that the caller dialed and
+// keeps. It does no I/O. Several brokers may share one connection. The options
+// are copied.
+func NewJetStream(nc *nats.Conn, o *JetStreamOptions) (*JetStream, error) {
+	if o == nil {
+		o = &JetStreamOptions{}
+	}
+	if err := o.check(); err != nil || nc == nil {
+		if nc == nil {
+			err = errors.Join(&broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}, err)
+		}
+		return nil, err
+	}
+	return newJetStream(newBroker(nc, o.core()), o)
+}
+
+// ConnectJetStream dials as [Connect] does and returns a JetStream that owns the
+// connection: Close closes it.
+func ConnectJetStream(ctx context.Context, servers string, o *JetStreamOptions, natsOpts ...nats.Option) (*JetStream, error) {
+	if o == nil {
+		o = &JetStreamOptions{}
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	core, err := Connect(ctx, servers, o.core(), natsOpts...)
+	if err != nil {
+		return nil, err
+	}
+	j, err := newJetStream(core, o)
+	if err != nil {
+		return nil, errors.Join(err, core.Close(ctx))
+	}
+	return j, nil
+}
+
+// newJetStream takes options that are checked.
+func newJetStream(core *Broker, o *JetStreamOptions) (*JetStream, error) {
+	j := &JetStream{core: core, conn: core.conn, options: *o, logger: core.logger, queues: map[consumerName]*queue{}, groups: map[consumerName]string{}}
+	j.options.Subjects = maps.Clone(o.Subjects)
+	j.options.Queues = maps.Clone(o.Queues)
+	j.options.setDefaults()
+	j.prefix = jetstream.DefaultAPIPrefix
+	timeout := jetstream.WithDefaultTimeout(j.options.RequestTimeout)
+	var err error
+	if o.Domain != "" {
+		j.prefix = fmt.Sprintf("$JS.%s.API.", o.Domain)
+		j.api, err = jetstream.NewWithDomain(core.conn, o.Domain, timeout)
+	} else {
+		j.api, err = jetstream.New(core.conn, timeout)
+	}
+	if err != nil {
+		return nil, j.failure("connect", "", err)
+	}
+	j.answers.init(core.conn)
+	j.slots = make(chan struct{}, j.options.MaxInFlight)
+	j.life, j.end = context.WithCancel(context.Background())
+	return j, nil
+}
+
+// Conn returns the connection, for what this package does not offer.
+func (j *JetStream) Conn() *nats.Conn { return j.conn }
+
+// API returns nats.go's own JetStream client on the same connection, for what
+// this package does not offer.
+func (j *JetStream) API() jetstream.JetStream { return j.api }
+
+// As finds [broker.Requester] and [broker.Responder], which are the core
+// Broker's: for subjects that no stream captures.
+func (j *JetStream) As(target any) bool {
+	switch t := target.(type) {
+	case *broker.Requester:
+		if t != nil {
+			*t = j.core
+		}
+		return t != nil
+	case *broker.Responder:
+		if t != nil {
+			*t = j.core
+		}
+		return t != nil
+	}
+	return false
+}
+
+// Close drains the subscriptions, removes the consumers of those without a
+// Group, and flushes. A Receive that waits ends with [broker.ErrClosed]; a
+// publish whose answer is still awaited then ends with an error that matches
+// [broker.ErrOutcomeUnknown] too. A connection that ConnectJetStream dialed is
+// closed; one given to NewJetStream stays open.
+func (j *JetStream) Close(ctx context.Context) error {
+	err := j.subs.Close(ctx)
+	j.release.Do(func() {
+		j.end()
+		j.tasks.Wait() // each is bounded by a time-out of its own
+		j.answers.stop()
+	})
+	return errors.Join(err, j.core.Close(ctx))
+}
+
+// Ping asks JetStream for the account's figures: one round trip to whichever
+// server leads. It needs the permission to publish to $JS.API.INFO. While the
+// connection is down it fails at once.
+func (j *JetStream) Ping(ctx context.Context) error {
+	const op = "ping"
+	if err := j.ready(ctx, op, ""); err != nil {
+		return err
+	}
+	if !j.conn.IsConnected() {
+		return j.failure(op, "", j.down())
+	}
+	if _, err := j.api.AccountInfo(ctx); err != nil {
+		return j.failure(op, "", err)
+	}
+	return nil
+}
+
+// down is why there is no connection.
+func (j *JetStream) down() error {
+	if j.conn.IsClosed() {
+		return nats.ErrConnectionClosed
+	}
+	return nats.ErrDisconnected
+}
+
+// ready refuses a call on a closed broker or with a context that has ended.
+func (j *JetStream) ready(ctx context.Context, op, name string) error {
+	if j.life.Err() != nil {
+		return j.closed(op, name)
+	}
+	if err := ctx.Err(); err != nil {
+		return j.failure(op, name, err)
+	}
+	return nil
+}
+
+// withDeadline gives ctx the default deadline if it has none.
+func (j *JetStream) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, j.options.RequestTimeout)
+}
+
+// until is a channel for what a context without a deadline may take at most,
+// nil for one with a deadline. stop frees the timer.
+func (j *JetStream) until(ctx context.Context) (late <-chan time.Time, stop func() bool) {
+	if _, ok := ctx.Deadline(); ok {
+		return nil, func() bool { return false }
+	}
+	timer := time.NewTimer(j.options.RequestTimeout)
+	return timer.C, timer.Stop
+}

@@ -1,0 +1,92 @@
+package natsbroker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/lease"
+)
+
+// jsDelivery is a leased Delivery and its own Handle, so that one object holds
+// both.
+type jsDelivery struct {
+	broker.Delivery
+	lease.Lease
+	owner *JetStream
+	queue *queue
+	name  string // of the queue, as the caller named it
+	msg   *nats.Msg
+	facts *consumerFacts
+}
+
+var _ broker.Leased = (*jsDelivery)(nil)
+
+// newJSDelivery makes a Delivery of what came at a time.
+func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsDelivery {
+	d := &jsDelivery{owner: j, queue: r.queue, name: r.name, msg: msg, facts: r.facts}
+	at, _ := parsePosition(msg.Reply) // what is not understood is absent
+	d.Subject = msg.Subject
+	d.Body = msg.Data
+	d.ID = messageID(r.queue.stream, at.sequence)
+	d.Source = r.source
+	d.Sequence = broker.NewSequence(at.sequence)
+	d.Attempt = at.attempt
+	d.Time = at.time
+	if l := r.facts.lease(at.attempt); l > 0 {
+		d.Delivery.LeaseEnd = now.Add(l)
+		d.Renew(d.Delivery.LeaseEnd)
+	}
+	if len(msg.Header) > 0 {
+		d.readHeader(msg.Header)
+	}
+	d.Handle = d
+	return d
+}
+
+// readHeader takes the headers that are the publisher's. What begins with Nats-
+// tells the server what to do with a message, and would tell it again if the
+// message were published anew with it.
+func (d *jsDelivery) readHeader(native nats.Header) {
+	for key, values := range native {
+		switch {
+		case len(values) == 0:
+		case key == jetstream.MsgIDHeader:
+			d.DedupID = values[0]
+		case !strings.HasPrefix(key, controlPrefix):
+			if d.Header == nil {
+				d.Header = make(broker.Header, len(native))
+			}
+			d.Header[key] = values[0]
+		}
+	}
+}
+
+// LeaseEnd returns when the lease ends now. The field of that name is as of
+// receipt.
+func (d *jsDelivery) LeaseEnd() time.Time { return d.Lease.LeaseEnd() }
+
+// As gives the native message for a **nats.Msg, with all its headers.
+func (d *jsDelivery) As(target any) bool {
+	p, ok := target.(**nats.Msg)
+	if !ok || p == nil {
+		return false
+	}
+	*p = d.msg
+	return true
+}
+
+// own returns the delivery that j made.
+func (j *JetStream) own(d *broker.Delivery) (*jsDelivery, error) {
+	if d == nil {
+		return nil, &broker.FieldError{Field: "Delivery", Value: "nil", Limit: "a delivery that this broker received"}
+	}
+	own, ok := d.Handle.(*jsDelivery)
+	if !ok || own.owner != j {
+		return nil, &broker.FieldError{Field: "Delivery", Value: d.ID, Limit: "a delivery that this broker received"}
+	}
+	return own, nil
+}

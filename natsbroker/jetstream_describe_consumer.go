@@ -1,0 +1,146 @@
+package natsbroker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// describeConsumer adds the receive side of a consumer, and what its stream
+// keeps.
+func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n consumerName) error {
+	info, err := j.consumerInfo(ctx, n)
+	if err != nil {
+		return err
+	}
+	stream, err := j.api.Stream(ctx, n.stream)
+	if err != nil {
+		return err
+	}
+	config := stream.CachedInfo().Config
+	s.Kind = "consumer"
+	storage(s, &config)
+	s.Receive = receivingFrom(&info.Config, &config)
+	if info.Config.MaxDeliver > 0 && s.Receive.DeadLetter.State == broker.StateNone {
+		s.Receive.DeadLetter = j.advisories(ctx, n)
+	}
+	return nil
+}
+
+// advisories finds the stream that keeps the notices of messages that were tried
+// too often: with it they can be found, though nothing moves them.
+func (j *JetStream) advisories(ctx context.Context, n consumerName) broker.Fact[string] {
+	const from = "the stream of the MAX_DELIVERIES advisory"
+	stream, err := listStream(ctx, j.api, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+n.stream+"."+n.consumer)
+	switch {
+	case err != nil:
+		return broker.Unknown[string](err.Error())
+	case stream == nil:
+		return broker.None[string](from)
+	}
+	return broker.Known(stream.Name, from)
+}
+
+// receivingFrom is the receive side of a consumer.
+func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig) broker.Receiving {
+	r := broker.Receiving{
+		Offered:      broker.Known(true, jsDocsAcks),
+		Guarantee:    broker.Known(broker.GuaranteeAtLeastOnce, "ack_policy"),
+		Ordering:     broker.Known(broker.OrderingTotal, jsDocsAcks),
+		Strict:       broker.Known(c.MaxAckPending == 1, "max_ack_pending"),
+		Distribution: broker.Known(broker.DistributionCompeting, jsDocs),
+		Redelivery:   broker.Known(broker.RedeliveryOnLeaseExpiryOrRelease, jsDocsAcks),
+		Lease:        broker.Known(shortestLease(c), "ack_wait, backoff"),
+		MaxLease:     broker.Unlimited[time.Duration](jsDocsAcks),
+		Replay:       broker.Known(stream.Retention == jetstream.LimitsPolicy, "retention; through a new consumer"),
+		InFlight:     broker.Unlimited[int]("max_ack_pending"),
+		Slow:         broker.Known(broker.SlowWaits, jsDocs),
+		MaxBatch:     broker.Known(maxPull, "Receive"),
+		Wait:         broker.Known(defaultWait, "Receive"),
+	}
+	if _, err := readConsumer(consumerName{stream.Name, c.Name}, c); err != nil {
+		r.Offered = broker.Known(false, err.Error())
+	}
+	if c.MaxAckPending > 0 {
+		r.InFlight = broker.Known(c.MaxAckPending, "max_ack_pending")
+	}
+	if c.MaxRequestBatch > 0 && c.MaxRequestBatch < maxPull {
+		r.MaxBatch = broker.Known(c.MaxRequestBatch, "max_batch")
+	}
+	attempts(&r, c)
+	if c.AckPolicy == jetstream.AckNonePolicy {
+		unleased(&r)
+	}
+	return r
+}
+
+// shortestLease is the least that any delivery is leased for.
+func shortestLease(c *jetstream.ConsumerConfig) time.Duration {
+	if len(c.BackOff) == 0 {
+		return c.AckWait
+	}
+	return slices.Min(c.BackOff)
+}
+
+// attempts says how often a message is tried and what becomes of it then.
+func attempts(r *broker.Receiving, c *jetstream.ConsumerConfig) {
+	r.MaxAttempts = broker.Unlimited[int]("max_deliver")
+	r.Exhausted = broker.None[broker.Exhausted]("max_deliver")
+	r.DeadLetter = broker.None[string]("metadata " + deadLetterKey)
+	facts, err := readConsumer(consumerName{}, c)
+	if err != nil {
+		facts = &consumerFacts{}
+	}
+	if facts.deadLetter != "" {
+		r.DeadLetter = broker.Known(facts.deadLetter, "metadata "+deadLetterKey)
+		r.Exhausted = broker.Known(broker.ExhaustedDeadLettered, "metadata "+deadLetterKey+"; Receive moves it")
+	}
+	if facts.maxAttempts > 0 {
+		r.MaxAttempts = broker.Known(facts.maxAttempts, "metadata "+maxAttemptsKey)
+	}
+	if c.MaxDeliver > 0 && (facts.maxAttempts == 0 || c.MaxDeliver <= facts.maxAttempts) {
+		r.MaxAttempts = broker.Known(c.MaxDeliver, "max_deliver")
+		r.Exhausted = broker.Known(broker.ExhaustedStranded, "max_deliver")
+	}
+}
+
+// unleased is a consumer with ack_policy none. It still reports ack_wait and
+// max_deliver, which mean nothing then.
+func unleased(r *broker.Receiving) {
+	const from = "ack_policy none"
+	r.Guarantee = broker.Known(broker.GuaranteeAtMostOnce, from)
+	r.Strict = broker.Known(false, from)
+	r.Redelivery = broker.None[broker.Redelivery](from)
+	r.Lease, r.MaxLease = broker.None[time.Duration](from), broker.None[time.Duration](from)
+	r.MaxAttempts = broker.Known(1, from)
+	r.Exhausted, r.DeadLetter = broker.None[broker.Exhausted](from), broker.None[string](from)
+	r.InFlight = broker.None[int](from)
+}
+
+// ofAnyConsumer is the receive side of a subject: what all consumers of its
+// stream have in common. stream is nil where it is not known.
+func ofAnyConsumer(stream *jetstream.StreamConfig) broker.Receiving {
+	r := broker.Receiving{
+		Offered: broker.Known(true, jsDocs), Guarantee: broker.Unknown[broker.Guarantee](noConsumer),
+		Ordering: broker.Known(broker.OrderingTotal, jsDocs), Strict: broker.Unknown[bool](noConsumer),
+		Distribution: broker.Unknown[broker.Distribution](noConsumer), Redelivery: broker.Unknown[broker.Redelivery](noConsumer),
+		Lease: broker.Unknown[time.Duration](noConsumer), MaxLease: broker.Unlimited[time.Duration](jsDocsAcks),
+		MaxAttempts: broker.Unknown[int](noConsumer), Exhausted: broker.Unknown[broker.Exhausted](noConsumer),
+		DeadLetter: broker.Unknown[string](noConsumer), Replay: broker.Unknown[bool](noConsumer),
+		InFlight: broker.Unknown[int](noConsumer), Slow: broker.Known(broker.SlowWaits, jsDocs),
+		MaxBatch: broker.Unknown[int](noConsumer), Wait: broker.Known(defaultWait, "Receive"),
+	}
+	if stream == nil {
+		return r
+	}
+	r.Distribution = broker.Known(broker.DistributionBoth, "retention")
+	if stream.Retention == jetstream.WorkQueuePolicy {
+		r.Distribution = broker.Known(broker.DistributionCompeting, "retention")
+	}
+	r.Replay = broker.Known(stream.Retention == jetstream.LimitsPolicy, "retention; through a new consumer")
+	return r
+}

@@ -1,0 +1,152 @@
+package natsbroker_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+func describe(tb testing.TB, d broker.Describer, destination string) broker.Semantics {
+	tb.Helper()
+	s, err := d.Describe(soon(tb), destination)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func TestJetStreamDescribesASubject(t *testing.T) {
+	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{
+		Name: "FULL", Subjects: []string{"full.>"}, MaxMsgs: 10, Discard: jetstream.DiscardNew, MaxMsgSize: 100,
+		MaxAge: time.Hour, Duplicates: time.Minute, AllowMsgTTL: true, Storage: jetstream.MemoryStorage,
+	})
+	s := describe(t, r, "full.a")
+	for name, ok := range map[string]bool{
+		"stored by":      s.Publish.StoredBy.V == "FULL",
+		"confirm":        s.Publish.Confirm.V == broker.ConfirmStored,
+		"without reader": s.Publish.WithoutReader.V,
+		"durability":     s.Durability.V == broker.DurabilityMemory,
+		"retention":      s.Retention.V == time.Hour,
+		"when full":      s.WhenFull.V == broker.FullRejects,
+		"dedup":          s.Publish.DedupWindow.V == time.Minute && s.Publish.DedupScope.V == broker.ScopeStream,
+		"ttl":            s.Publish.MessageTTL.State == broker.StateUnlimited,
+		"delay":          s.Publish.MaxDelay.State == broker.StateNone,
+		"size":           s.Publish.MaxMessage.V == 100,
+		"request-reply":  s.Publish.RequestReply.State == broker.StateKnown && !s.Publish.RequestReply.V,
+		"lease":          s.Receive.Lease.State == broker.StateUnknown,
+	} {
+		if !ok {
+			t.Errorf("%s is wrong in\n%s", name, s)
+		}
+	}
+	_, err := r.Describe(soon(t), "nobody.listens")
+	wantErr(t, err, broker.ErrNotFound)
+	_, err = r.Describe(soon(t), "full.*")
+	wantErr(t, err, broker.ErrInvalid)
+	_, err = r.Describe(soon(t), "FULL/none")
+	wantErr(t, err, broker.ErrNotFound)
+}
+
+func TestJetStreamDescribesInterestAndStranding(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(s *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+		s.Retention = jetstream.InterestPolicy
+		c.MaxDeliver, c.MaxAckPending, c.AckWait = 3, 1, time.Minute
+	})
+	if s := describe(t, r, "orders.new"); s.Publish.WithoutReader.State != broker.StateKnown || s.Publish.WithoutReader.V {
+		t.Errorf("got\n%s", s)
+	}
+	s := describe(t, r, "ORDERS/c")
+	if s.Receive.Exhausted.V != broker.ExhaustedStranded || s.Receive.DeadLetter.State != broker.StateNone ||
+		s.Receive.MaxAttempts.V != 3 || !s.Receive.Strict.V || s.Receive.Lease.V != time.Minute {
+		t.Errorf("got\n%s", s)
+	}
+	r.stream(jetstream.StreamConfig{Name: "NOTICES", Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"}})
+	if s := describe(t, r, "ORDERS/c"); s.Receive.DeadLetter.V != "NOTICES" {
+		t.Errorf("got\n%s", s)
+	}
+}
+
+// An account mapping makes the streams' own configuration wrong both ways.
+func TestJetStreamDescribeSeesMappings(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	account := s.GlobalAccount()
+	if err := account.AddMapping("outside", "orders.inside"); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.AddMapping("orders.away", "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	r := rigOn(t, s, nil)
+	r.orders()
+	if got := describe(t, r, "outside"); got.Publish.StoredBy.V != "ORDERS" {
+		t.Errorf("what is mapped into a stream: got\n%s", got)
+	}
+	if got := describe(t, r, "orders.away"); got.Publish.StoredBy.State != broker.StateUnknown {
+		t.Errorf("what is mapped away from a stream: got\n%s", got)
+	}
+	info := r.info("ORDERS/c")
+	if info.NumPending != 0 {
+		t.Errorf("describing stored %d messages", info.NumPending)
+	}
+}
+
+// denied is a server with a user that may publish and not use JetStream's API.
+func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
+	t.Helper()
+	s := startServer(t, withJetStream(t), func(o *server.Options) {
+		o.Users = []*server.User{
+			{Username: "all", Password: "p"},
+			{Username: "few", Password: "p", Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Deny: []string{"$JS.API.>"}},
+			}},
+		}
+	})
+	nc := dial(t, s, nats.UserInfo("all", "p"))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close(soon(t)) })
+	return s, j
+}
+
+func TestJetStreamDescribeWithTheAPIDenied(t *testing.T) {
+	_, j := denied(t)
+	s := describe(t, j, "orders.new")
+	if s.Publish.StoredBy.V != "ORDERS" || s.Publish.DedupWindow.State != broker.StateUnknown || s.Durability.State != broker.StateUnknown {
+		t.Errorf("got\n%s", s)
+	}
+	if _, err := j.Publish(soon(t), broker.Message{Subject: "orders.new"}); err != nil {
+		t.Errorf("publishing needs no API: %v", err)
+	}
+	err := broker.Require(soon(t), j, "orders.new", broker.NeedStored())
+	if _, ok := errors.AsType[*broker.RequireError](err); !ok {
+		t.Errorf("what is unknown passed: %v", err)
+	}
+}
+
+func TestVersionAtLeast(t *testing.T) {
+	for version, want := range map[string]bool{
+		"2.11.0": true, "2.11.0-preview.1": true, "2.15.2": true, "3.0.0": true, "2.10.29": false, "1.99.0": false, "": false, "dev": false,
+	} {
+		if got := natsbroker.VersionAtLeast(version, 2, 11); got != want {
+			t.Errorf("%q: got %v", version, got)
+		}
+	}
+}

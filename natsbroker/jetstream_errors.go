@@ -1,0 +1,136 @@
+package natsbroker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// ErrExpectation is the category of a publish whose expectation did not hold:
+// the stream, sequence or id named by a Nats-Expected header is not what the
+// stream has. Nothing was stored.
+var ErrExpectation = errors.New("the expectation does not hold")
+
+// ErrFull marks a publish to a stream that is full and refuses what is new. Such
+// an error matches [broker.ErrThrottled] too: once messages are deleted or grow
+// old there is room again.
+var ErrFull = errors.New("the stream is full and refuses new messages: delete some, or raise max_msgs or max_bytes")
+
+var errNoStream = errors.New("no stream answered: add the subject to a stream, with EnsureStream or the nats tool, " +
+	"or publish it on core NATS; while a stream's leader is being replaced it looks the same, see StreamWait")
+
+// jsCategories maps JetStream's error codes to categories. The list of codes is
+// nats-server's server/errors.json.
+var jsCategories = map[jetstream.ErrorCode]struct {
+	kind      error
+	retryable bool
+}{
+	10002: {broker.ErrThrottled, true},   // account limits exceeded
+	10003: {broker.ErrInvalid, false},    // bad request
+	10008: {broker.ErrUnavailable, true}, // no leader
+	10014: {broker.ErrNotFound, false},   // consumer
+	10023: {broker.ErrThrottled, true},   // insufficient resources
+	10026: {broker.ErrThrottled, false},  // maximum of consumers
+	10027: {broker.ErrThrottled, false},  // maximum of streams
+	10028: {broker.ErrThrottled, true},   // memory
+	10037: {broker.ErrNotFound, false},   // message
+	10039: {errors.ErrUnsupported, false},
+	10047: {broker.ErrThrottled, true}, // storage
+	10054: {broker.ErrTooLarge, false}, // max_msg_size
+	10058: {broker.ErrInvalid, false},  // stream exists, otherwise configured
+	10059: {broker.ErrNotFound, false}, // stream
+	10060: {ErrExpectation, false},     // stream
+	10065: {broker.ErrInvalid, false},  // subjects overlap
+	10070: {ErrExpectation, false},     // last id
+	10071: {ErrExpectation, false},     // last sequence
+	10076: {errors.ErrUnsupported, false},
+	10077: {broker.ErrThrottled, true},    // storing failed, mostly for want of room
+	10097: {broker.ErrTooLarge, false},    // headers above 64 KiB
+	10105: {broker.ErrInvalid, false},     // consumer exists
+	10109: {errors.ErrUnsupported, false}, // sealed
+	10118: {broker.ErrUnavailable, true},  // stream offline
+	10119: {broker.ErrUnavailable, true},  // consumer offline
+	10148: {broker.ErrInvalid, false},     // consumer exists, otherwise configured
+	10149: {broker.ErrNotFound, false},    // consumer
+	10158: {broker.ErrUnavailable, true},  // the same id is being stored
+	10163: {broker.ErrUnavailable, true},  // expectation not ready
+	10164: {ErrExpectation, false},        // last sequence, on R > 1
+	10165: {broker.ErrInvalid, false},     // TTL
+	10166: {errors.ErrUnsupported, false}, // TTL disabled
+	10167: {broker.ErrThrottled, true},    // too many requests
+	10169: {errors.ErrUnsupported, false}, // a counter stream
+	10188: {errors.ErrUnsupported, false}, // schedules disabled
+	10190: {broker.ErrInvalid, false},     // schedule target
+	10194: {broker.ErrUnavailable, true},  // stream offline
+	10195: {broker.ErrUnavailable, true},  // consumer offline
+	10211: {broker.ErrThrottled, true},    // batches in flight
+}
+
+// failure is an error as the caller of op sees it.
+func (j *JetStream) failure(op, name string, err error) *broker.Error {
+	if errors.Is(err, nats.ErrConnectionClosed) && j.life.Err() != nil {
+		return j.closed(op, name)
+	}
+	e := j.core.failure(op, name, err)
+	e.Backend = jsBackend
+	switch api := apiError(err); {
+	case api != nil:
+		c := jsCategories[api.ErrorCode]
+		e.Kind, e.Retryable = c.kind, c.retryable
+		if api.ErrorCode == 10077 && isFull(api) {
+			e.Err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
+	case errors.Is(err, errNoStream):
+		e.Kind, e.Retryable = broker.ErrNotFound, true
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		e.Kind, e.Retryable = broker.ErrUnavailable, true
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
+		e.Kind = broker.ErrNotFound
+	case errors.Is(err, nats.ErrNoResponders): // of JetStream's own API
+		e.Kind, e.Retryable = broker.ErrUnavailable, true
+	case errors.Is(err, errConsumerDeleted):
+		e.Kind = broker.ErrNotFound
+	case errors.Is(err, errNoAnswer):
+		e.Kind, e.Retryable = broker.ErrUnavailable, true
+	}
+	if pulled, ok := errors.AsType[*pullError](err); ok {
+		e.Kind, e.Retryable = pulled.kind(), true
+	}
+	return e
+}
+
+// apiError is the server's answer in err, nil if there is none.
+func apiError(err error) *jetstream.APIError {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api
+	}
+	if known, ok := errors.AsType[jetstream.JetStreamError](err); ok {
+		return known.APIError()
+	}
+	return nil
+}
+
+// isFull tells a stream that is full from one that failed otherwise: the code is
+// the same.
+func isFull(api *jetstream.APIError) bool {
+	switch api.Description {
+	case "maximum messages exceeded", "maximum bytes exceeded", "maximum messages per subject exceeded":
+		return true
+	}
+	return false
+}
+
+// uncertain is a failure of something that may have taken effect, or still may.
+func (j *JetStream) uncertain(op, name string, err error) *broker.Error {
+	e := j.failure(op, name, err)
+	e.OutcomeUnknown = true
+	return e
+}
+
+func (j *JetStream) closed(op, name string) *broker.Error {
+	return &broker.Error{Backend: jsBackend, Op: op, Subject: name, Kind: broker.ErrClosed, Err: errBrokerClosed}
+}

@@ -1,0 +1,345 @@
+package natsbroker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// streamPause is the pause between tries while no stream answers.
+const streamPause = 250 * time.Millisecond
+
+// Publish stores one message and returns when the stream has acknowledged it:
+// with OutcomeStored, the stream's sequence number and "stream:sequence" as the
+// id, or with OutcomeDuplicate and those of the message that has the same
+// DedupID. On one server that means written to the operating system's cache,
+// not to the disk, and on a stream with replicas that a majority has it.
+//
+// A DedupID is unique in its stream, whatever the subject, within the stream's
+// duplicate_window. A TTL is rounded up to whole seconds and needs a stream with
+// allow_msg_ttl; a Delay needs one with allow_msg_schedules and the subject
+// schedule.<stream>.* (see [ScheduleSubject]). Headers beginning with
+// Nats-Expected- make the publish conditional; it then fails with
+// [ErrExpectation]. Other headers beginning with Nats- are refused.
+//
+// If no stream captures the subject the error is [broker.ErrNotFound], at once
+// unless StreamWait says otherwise. While the connection is down the message
+// waits in the client's buffer for the reconnect, within ctx. If ctx (or
+// RequestTimeout) ends first the error matches [broker.ErrOutcomeUnknown]; so
+// does a publish to a stream with no_ack, which never answers.
+func (j *JetStream) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	const op = "publish"
+	if err := j.ready(ctx, op, m.Subject); err != nil {
+		return broker.Receipt{}, err
+	}
+	p, err := j.prepare(ctx, &m)
+	if err != nil {
+		return broker.Receipt{}, err
+	}
+	late, stop := j.until(ctx)
+	defer stop()
+	select {
+	case j.slots <- struct{}{}:
+	default:
+		if err := j.awaitSlot(ctx, late); err != nil {
+			return broker.Receipt{}, j.failure(op, m.Subject, err)
+		}
+	}
+	defer func() { <-j.slots }()
+	return j.store(ctx, &p, late)
+}
+
+// awaitSlot waits until fewer than MaxInFlight publishes are in flight.
+func (j *JetStream) awaitSlot(ctx context.Context, late <-chan time.Time) error {
+	select {
+	case j.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-late:
+		return context.DeadlineExceeded
+	case <-j.life.Done():
+		return nats.ErrConnectionClosed
+	}
+}
+
+// store publishes until a stream has answered, as StreamWait says.
+func (j *JetStream) store(ctx context.Context, p *jsMessage, late <-chan time.Time) (broker.Receipt, error) {
+	deadline := time.Time{} // read the clock only where it is needed
+	for {
+		got := make(chan answer, 1)
+		token, err := j.send(p, slot{to: got, ack: true})
+		if err != nil {
+			return broker.Receipt{}, err
+		}
+		a, err := j.answers.wait(ctx, got, late)
+		if err != nil {
+			j.answers.forget(token)
+			return broker.Receipt{}, j.uncertain("publish", p.name, err)
+		}
+		if !unanswered(a.msg) || j.options.StreamWait == 0 {
+			return j.receipt(p, a.msg)
+		}
+		now := time.Now()
+		if deadline.IsZero() {
+			deadline = now.Add(j.options.StreamWait)
+		}
+		if !now.Add(streamPause).Before(deadline) || !j.pause(ctx, late, streamPause) {
+			return j.receipt(p, a.msg)
+		}
+	}
+}
+
+// pause reports false if the call is over before.
+func (j *JetStream) pause(ctx context.Context, late <-chan time.Time, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-late:
+	case <-j.life.Done():
+	}
+	return false
+}
+
+// send hands a message to the client's write buffer.
+func (j *JetStream) send(p *jsMessage, s slot) (token uint64, err error) {
+	token, replyTo, err := j.answers.expect(s)
+	if err != nil {
+		return 0, j.failure("publish", p.name, err)
+	}
+	if len(p.header) > 0 {
+		err = j.conn.PublishMsg(&nats.Msg{Subject: p.native, Reply: replyTo, Header: p.header, Data: p.body})
+	} else {
+		err = j.conn.PublishRequest(p.native, replyTo, p.body)
+	}
+	if err != nil {
+		j.answers.forget(token)
+		e := j.failure("publish", p.name, err)
+		// A failed write to the socket may have got a part through.
+		e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
+		return 0, e
+	}
+	return token, nil
+}
+
+// pubAck is JetStream's answer to a publish.
+type pubAck struct {
+	Stream    string              `json:"stream"`
+	Sequence  uint64              `json:"seq"`
+	Duplicate bool                `json:"duplicate"`
+	Error     *jetstream.APIError `json:"error"`
+}
+
+// receipt reads the stream's answer.
+func (j *JetStream) receipt(p *jsMessage, msg *nats.Msg) (broker.Receipt, error) {
+	const op = "publish"
+	if unanswered(msg) {
+		return broker.Receipt{}, j.failure(op, p.name, errNoStream)
+	}
+	var ack pubAck
+	if err := json.Unmarshal(msg.Data, &ack); err != nil {
+		return broker.Receipt{}, j.uncertain(op, p.name, err)
+	}
+	if ack.Error != nil {
+		return broker.Receipt{}, j.refusal(p, ack.Error)
+	}
+	r := broker.Receipt{
+		Outcome:  broker.OutcomeStored,
+		ID:       messageID(ack.Stream, ack.Sequence),
+		Sequence: broker.NewSequence(ack.Sequence),
+	}
+	if ack.Duplicate {
+		r.Outcome = broker.OutcomeDuplicate
+	}
+	return r, nil
+}
+
+// messageID is the id of a stored message, in receipts and deliveries.
+func messageID(stream string, sequence uint64) string {
+	return stream + ":" + strconv.FormatUint(sequence, 10)
+}
+
+// refusal is what the stream would not store.
+func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
+	switch api.ErrorCode {
+	case 10054, 10097:
+		return j.failure("publish", p.name, fmt.Errorf("%w: %w", tooLargeForStream(p, api), api))
+	case 10166:
+		return &broker.UnsupportedError{
+			Backend: jsBackend, What: "Message.TTL", Why: "the stream does not allow it (" + api.Error() + ")",
+			Instead: "a stream with allow_msg_ttl, or its max_age for all messages",
+		}
+	case 10188:
+		return noSchedules("the stream does not allow it (" + api.Error() + ")")
+	case 10109:
+		return &broker.UnsupportedError{Backend: jsBackend, What: "publishing", Why: "the stream is sealed (" + api.Error() + ")"}
+	case 10169:
+		return &broker.UnsupportedError{
+			Backend: jsBackend, What: "publishing", Why: "the stream holds counters, and takes messages with an increment only (" + api.Error() + ")",
+			Instead: "a stream without allow_msg_counter",
+		}
+	}
+	return j.failure("publish", p.name, api)
+}
+
+func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
+	field, limit := "Body", "the stream's max_msg_size, headers included"
+	if api.ErrorCode == 10097 {
+		field, limit = "Header", fmt.Sprintf("at most %d bytes of headers", maxHeaders)
+	}
+	return &broker.FieldError{Field: field, Value: fmt.Sprintf("%d bytes", p.size()), Limit: limit, TooLarge: true}
+}
+
+// PublishBatch sends the messages one after the other without waiting for each
+// acknowledgement, with at most MaxInFlight of them on their way, and then
+// reports each. They are stored in slice order. That one failed is known only
+// when its answer comes: none of its subject is sent after that, and what was on
+// its way by then may be stored; with a MaxInFlight of 1 that is nothing. If ctx
+// ends, what was not sent is skipped, and what was not answered matches
+// [broker.ErrOutcomeUnknown]. StreamWait does not apply.
+func (j *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
+	const op = "publish"
+	if err := j.ready(ctx, op, ""); err != nil {
+		return make([]broker.Receipt, len(ms)), err
+	}
+	b := &jsBatch{
+		JetStream: j, ctx: ctx,
+		messages: make([]jsMessage, len(ms)), receipts: make([]broker.Receipt, len(ms)),
+		errs: make([]error, len(ms)), tokens: make([]uint64, len(ms)),
+		got: make(chan answer, len(ms)),
+	}
+	if err := b.prepare(ms); err != nil || len(ms) == 0 {
+		return b.receipts, err
+	}
+	late, stop := j.until(ctx)
+	defer stop()
+	if err := j.awaitSlot(ctx, late); err != nil {
+		return b.receipts, j.failure(op, "", err)
+	}
+	defer func() { <-j.slots }()
+	b.late = late
+	b.run()
+	return b.receipts, broker.NewBatchError(b.errs)
+}
+
+// jsBatch is one call of PublishBatch.
+type jsBatch struct {
+	*JetStream
+	ctx      context.Context
+	late     <-chan time.Time
+	messages []jsMessage
+	receipts []broker.Receipt
+	errs     []error
+	tokens   []uint64 // of what is in flight; 0 once answered
+	got      chan answer
+	inFlight int
+	failed   map[string]bool // subjects
+}
+
+func (b *jsBatch) prepare(ms []broker.Message) error {
+	for i, m := range ms {
+		b.messages[i], b.errs[i] = b.JetStream.prepare(b.ctx, &m)
+	}
+	err := broker.NewBatchError(b.errs)
+	if err == nil {
+		return nil
+	}
+	for i := range b.errs {
+		if b.errs[i] == nil {
+			b.errs[i] = jsSkipped(ms[i].Subject)
+		}
+	}
+	return err
+}
+
+func jsSkipped(name string) error {
+	return &broker.Error{Backend: jsBackend, Op: "publish", Subject: name, Kind: broker.ErrSkipped, Retryable: true}
+}
+
+// run sends all and takes all answers.
+func (b *jsBatch) run() {
+	var over error
+	for i := range b.messages {
+		p := &b.messages[i]
+		for over == nil && b.inFlight == b.options.MaxInFlight {
+			over = b.takeOne()
+		}
+		b.takeReady()
+		if over != nil || b.failed[p.native] {
+			b.errs[i] = jsSkipped(p.name)
+			continue
+		}
+		token, err := b.send(p, slot{to: b.got, index: i, ack: true})
+		if err != nil {
+			b.fail(i, err)
+			continue
+		}
+		b.tokens[i] = token
+		b.inFlight++
+	}
+	for over == nil && b.inFlight > 0 {
+		over = b.takeOne()
+	}
+	b.giveUp(over)
+}
+
+// takeOne waits for an answer.
+func (b *jsBatch) takeOne() error {
+	a, err := b.answers.wait(b.ctx, b.got, b.late)
+	if err == nil {
+		b.take(a)
+	}
+	return err
+}
+
+// takeReady takes the answers that are there.
+func (b *jsBatch) takeReady() {
+	for {
+		select {
+		case a := <-b.got:
+			b.take(a)
+		default:
+			return
+		}
+	}
+}
+
+func (b *jsBatch) take(a answer) {
+	i := a.index
+	b.inFlight--
+	b.tokens[i] = 0
+	r, err := b.receipt(&b.messages[i], a.msg)
+	b.receipts[i] = r
+	if err != nil {
+		b.fail(i, err)
+	}
+}
+
+func (b *jsBatch) fail(i int, err error) {
+	b.errs[i] = err
+	if b.failed == nil {
+		b.failed = map[string]bool{}
+	}
+	b.failed[b.messages[i].native] = true
+}
+
+// giveUp leaves what is in flight.
+func (b *jsBatch) giveUp(cause error) {
+	for i, token := range b.tokens {
+		if token != 0 {
+			b.answers.forget(token)
+			b.errs[i] = b.uncertain("publish", b.messages[i].name, cause)
+		}
+	}
+}

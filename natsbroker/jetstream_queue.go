@@ -1,0 +1,258 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+const (
+	nameLimit     = "not empty, without dots, slashes, wildcards, spaces and control characters"
+	consumerLimit = "stream/consumer, both names " + nameLimit
+)
+
+// validName reports whether JetStream takes a name for a stream or consumer.
+func validName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`.*>/\`, r)
+	})
+}
+
+// consumerName is a consumer's address.
+type consumerName struct{ stream, consumer string }
+
+func (n consumerName) String() string { return n.stream + "/" + n.consumer }
+
+// parseConsumer reads "stream/consumer".
+func parseConsumer(s string) (consumerName, bool) {
+	stream, consumer, _ := strings.Cut(s, "/")
+	return consumerName{stream, consumer}, validName(stream) && validName(consumer)
+}
+
+// queueName finds the consumer of a name, if it stands for one.
+func (j *JetStream) queueName(name string) (consumerName, bool) {
+	if native, ok := j.options.Queues[name]; ok {
+		return parseConsumer(native)
+	}
+	if _, named := j.options.Subjects[name]; named {
+		return consumerName{}, false
+	}
+	return parseConsumer(name)
+}
+
+// fresh is how old what is known of a consumer may be when a message is
+// received: somebody may have changed its ack_wait.
+const fresh = time.Minute
+
+// queue is a consumer that the broker was asked for, with what is known of it.
+type queue struct {
+	consumerName
+	seen atomic.Pointer[consumerFacts]
+}
+
+// consumerFacts is what receiving needs to know of a consumer.
+type consumerFacts struct {
+	readAt      time.Time
+	ackWait     time.Duration // 0: deliveries are not leased (ack none)
+	backoff     []time.Duration
+	maxBatch    int           // 0: no limit
+	maxExpires  time.Duration // 0: no limit
+	deadLetter  string        // subject; "": none
+	maxAttempts int           // 0: no limit of this package's
+}
+
+// lease is how long the n-th delivery of a message is leased.
+func (f *consumerFacts) lease(attempt int) time.Duration {
+	if n := len(f.backoff); n > 0 && f.ackWait > 0 {
+		return f.backoff[min(max(attempt, 1), n)-1]
+	}
+	return f.ackWait
+}
+
+// find returns the queue of a name.
+func (j *JetStream) find(name string) (*queue, error) {
+	n, ok := j.queueName(name)
+	if !ok {
+		return nil, &broker.FieldError{Field: "queue", Value: name, Limit: "a name in JetStreamOptions.Queues, or " + consumerLimit}
+	}
+	return j.queue(n), nil
+}
+
+func (j *JetStream) queue(n consumerName) *queue {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	q := j.queues[n]
+	if q == nil {
+		q = &queue{consumerName: n}
+		j.queues[n] = q
+	}
+	return q
+}
+
+// forget drops what is known of a consumer.
+func (j *JetStream) forget(q *queue) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.queues[q.consumerName] == q {
+		delete(j.queues, q.consumerName)
+	}
+}
+
+// look reads a consumer's configuration, at most maxAge old. A reading that
+// fails leaves the earlier one standing, unless the consumer is gone.
+func (j *JetStream) look(ctx context.Context, q *queue, maxAge time.Duration) (*consumerFacts, error) {
+	before := q.seen.Load()
+	if before != nil && time.Since(before.readAt) < maxAge {
+		return before, nil
+	}
+	ctx, cancel := j.withDeadline(ctx)
+	defer cancel()
+	info, err := j.consumerInfo(ctx, q.consumerName)
+	if err == nil {
+		var facts *consumerFacts
+		if facts, err = readConsumer(q.consumerName, &info.Config); err == nil {
+			q.seen.Store(facts)
+			return facts, nil
+		}
+	}
+	gone := notFound(err) || errors.Is(err, errors.ErrUnsupported)
+	if gone {
+		j.forget(q)
+	}
+	if before != nil && ctx.Err() == nil && !gone {
+		again := *before
+		again.readAt = time.Now()
+		q.seen.Store(&again)
+		return &again, nil
+	}
+	return nil, err
+}
+
+func notFound(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) ||
+		errors.Is(err, jetstream.ErrConsumerDoesNotExist)
+}
+
+// consumerInfo reads a consumer, of whatever kind.
+func (j *JetStream) consumerInfo(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, error) {
+	c, err := j.api.Consumer(ctx, n.stream, n.consumer)
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		push, err := j.api.PushConsumer(ctx, n.stream, n.consumer)
+		if err != nil {
+			return nil, err
+		}
+		return push.CachedInfo(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.CachedInfo(), nil
+}
+
+// readConsumer refuses consumers that cannot be received from one message at a
+// time.
+func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, error) {
+	refuse := func(why, instead string) (*consumerFacts, error) {
+		return nil, &broker.UnsupportedError{Backend: jsBackend, What: "receiving from " + n.String(), Why: why, Instead: instead}
+	}
+	switch {
+	case c.DeliverSubject != "":
+		return refuse("it is a push consumer", "a pull consumer: one without a deliver_subject")
+	case c.AckPolicy == jetstream.AckAllPolicy:
+		return refuse("with ack_policy all, deleting one message would delete those before it too", "ack_policy explicit")
+	case len(c.PriorityGroups) > 0:
+		return refuse("it has priority groups, which this package does not know", "a consumer without them, or nats.go's own API")
+	case c.HeadersOnly:
+		return refuse("it delivers headers only, without bodies", "a consumer without headers_only")
+	}
+	f := &consumerFacts{
+		readAt: time.Now(), ackWait: c.AckWait, backoff: c.BackOff,
+		maxBatch: c.MaxRequestBatch, maxExpires: c.MaxRequestExpires,
+		deadLetter: c.Metadata[deadLetterKey],
+	}
+	if c.AckPolicy == jetstream.AckNonePolicy {
+		f.ackWait, f.backoff = 0, nil
+	}
+	if f.deadLetter != "" {
+		f.maxAttempts, _ = strconv.Atoi(c.Metadata[maxAttemptsKey]) // what is no number is no limit
+	}
+	return f, nil
+}
+
+// filters are the subjects that a consumer delivers; none: all of its stream's.
+func filters(c *jetstream.ConsumerConfig) []string {
+	if c.FilterSubject != "" {
+		return []string{c.FilterSubject}
+	}
+	return c.FilterSubjects
+}
+
+// delivers reports whether a consumer delivers what is published to pattern,
+// and nothing else.
+func delivers(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig, pattern string) bool {
+	of := filters(c)
+	if len(of) == 0 {
+		of = stream.Subjects
+	}
+	return slices.Equal(of, []string{pattern})
+}
+
+// position is what a delivery's reply address tells.
+type position struct {
+	attempt  int
+	sequence uint64
+	time     time.Time
+}
+
+// parsePosition reads the reply address of a delivery:
+// $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>,
+// with <domain>.<account> before the stream, and a random token at the end, from
+// servers that say which account it is (ADR-15).
+func parsePosition(reply string) (position, bool) {
+	const prefix = "$JS.ACK."
+	if !strings.HasPrefix(reply, prefix) {
+		return position{}, false
+	}
+	n := strings.Count(reply, ".")
+	skip := 2
+	switch {
+	case n == 8:
+	case n >= 10:
+		skip = 4
+	default:
+		return position{}, false
+	}
+	rest := reply[len(prefix):]
+	for range skip {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	var numbers [4]int64
+	for i := range numbers {
+		var token string
+		token, rest, _ = strings.Cut(rest, ".")
+		v, err := strconv.ParseInt(token, 10, 64)
+		if err != nil {
+			return position{}, false
+		}
+		numbers[i] = v
+	}
+	return position{int(numbers[0]), uint64(numbers[1]), time.Unix(0, numbers[3])}, true
+}
+
+// status is the word of a message without a body that the server sends in place
+// of a delivery, "" for a delivery.
+func status(msg *nats.Msg) string {
+	if len(msg.Data) > 0 || msg.Reply != "" {
+		return ""
+	}
+	return msg.Header.Get(statusHeader)
+}

@@ -1,0 +1,376 @@
+package natsbroker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+const (
+	// defaultWait is how long a Receive waits that does not say.
+	defaultWait = 20 * time.Second
+	// longestPull is how long one request waits at the server. A longer Wait is
+	// several requests, so that one that got lost is not waited for too long.
+	longestPull = 20 * time.Second
+	// shortestPull is how long a Wait of 0 waits: the server counts a message in
+	// for a consumer a moment after it has acknowledged it to its publisher.
+	shortestPull = 5 * time.Millisecond
+	// pullSlack is how much later than promised the end of a request may be
+	// told before it is taken for lost.
+	pullSlack = 2 * time.Second
+	// restWait is how long the rest of a batch may let wait for itself, before
+	// what has come is returned.
+	restWait = 10 * time.Millisecond
+	// restFlush bounds taking in what was on its way when a request is given up.
+	restFlush = time.Second
+	// maxPull is the most messages to ask for at a time.
+	maxPull = 500
+	// spareRoom is for the words that come in place of messages.
+	spareRoom = 4
+)
+
+// Receive pulls from a consumer and returns as soon as one message is there,
+// with what else is there at once. It waits 20 s unless [broker.Wait] says
+// otherwise, as long as one likes; Wait(0) waits 5 ms. Everything that the server sends is
+// returned, also when ctx ends meanwhile: what was on its way then is taken in
+// for at most a second. What a connection that breaks has on its way comes again
+// when its lease ends.
+//
+// The lease is the consumer's ack_wait, or its backoff for the attempt, as they
+// were read at most a minute ago; [broker.Lease] with any other value is
+// unsupported. On a consumer with ack_policy none nothing is leased, and a
+// delivery is the last one.
+//
+// While the connection is down Receive waits for it, and then fails with
+// [broker.ErrUnavailable].
+func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	const op = "receive"
+	if err := j.ready(ctx, op, queue); err != nil {
+		return nil, err
+	}
+	r := &receive{JetStream: j, name: queue, limit: limit, wait: defaultWait}
+	q, err := j.find(queue)
+	if err := errors.Join(err, r.apply(opts)); err != nil {
+		return nil, err
+	}
+	r.queue, r.source = q, q.String()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(j.life, cancel)()
+
+	ds, err := r.run(ctx)
+	switch {
+	case len(ds) > 0 || err == nil:
+		return ds, nil
+	case j.life.Err() != nil:
+		return nil, j.closed(op, queue)
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil, err
+	}
+	return nil, j.failure(op, queue, err)
+}
+
+// receive is one call of Receive.
+type receive struct {
+	*JetStream
+	queue  *queue
+	name   string
+	source string
+	limit  int
+	wait   time.Duration
+	lease  time.Duration // 0: the consumer's
+	facts  *consumerFacts
+}
+
+func (r *receive) apply(opts []broker.ReceiveOption) error {
+	var errs []error
+	if r.limit < 1 {
+		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(r.limit), Limit: "at least 1"})
+	}
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Wait:
+			r.wait = time.Duration(o)
+			if o < 0 {
+				errs = append(errs, &broker.FieldError{Field: "Wait", Value: r.wait.String(), Limit: "0 or above"})
+			}
+		case broker.Lease:
+			r.lease = time.Duration(o)
+			if o <= 0 {
+				errs = append(errs, &broker.FieldError{Field: "Lease", Value: r.lease.String(), Limit: "above 0"})
+			}
+		default:
+			errs = append(errs, &broker.UnsupportedError{
+				Backend: jsBackend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
+			})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run pulls until a message is there or the wait is over.
+func (r *receive) run(ctx context.Context) ([]*broker.Delivery, error) {
+	end := time.Now().Add(r.wait)
+	for {
+		ds, err := r.round(ctx, end)
+		if len(ds) > 0 || err != nil || !time.Now().Before(end) {
+			return ds, err
+		}
+	}
+}
+
+// round is one request, for which the consumer is known and the connection up.
+func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery, error) {
+	if err := r.awaitConnection(ctx, end); err != nil {
+		return nil, err
+	}
+	facts, err := r.look(ctx, r.queue, fresh)
+	if err != nil {
+		return nil, err
+	}
+	r.facts = facts
+	if err := r.checkLease(); err != nil {
+		return nil, err
+	}
+	p, err := r.pull(ctx, end)
+	if len(p.msgs) == 0 {
+		return nil, r.explain(ctx, err)
+	}
+	ds := make([]*broker.Delivery, 0, len(p.msgs))
+	for _, msg := range p.msgs {
+		d := r.newJSDelivery(r, msg, p.since)
+		if facts.maxAttempts > 0 && d.Attempt > facts.maxAttempts {
+			r.exhausted(ctx, d)
+			continue
+		}
+		ds = append(ds, &d.Delivery)
+	}
+	return ds, nil
+}
+
+func (r *receive) checkLease() error {
+	if r.lease == 0 || r.lease == r.facts.ackWait && len(r.facts.backoff) == 0 {
+		return nil
+	}
+	return leaseFixed(r.lease, r.queue)
+}
+
+func leaseFixed(lease time.Duration, q *queue) error {
+	return &broker.UnsupportedError{
+		Backend: jsBackend, What: "a lease of " + lease.String(),
+		Why:     "the lease of consumer " + q.String() + " is its ack_wait or backoff, the same for every delivery",
+		Instead: "a consumer with that ack_wait; broker.Consume renews leases as long as handlers run",
+	}
+}
+
+// awaitConnection waits for the reconnect while the connection is down.
+func (r *receive) awaitConnection(ctx context.Context, end time.Time) error {
+	if r.conn.IsConnected() {
+		return nil
+	}
+	changed := r.conn.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer r.conn.RemoveStatusListener(changed)
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	for !r.conn.IsConnected() {
+		if r.conn.IsClosed() {
+			return nats.ErrConnectionClosed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nats.ErrDisconnected
+		}
+	}
+	return nil
+}
+
+// explain finds out why a request was not answered: the consumer may be gone.
+func (r *receive) explain(ctx context.Context, err error) error {
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, errConsumerDeleted) {
+		if _, why := r.look(ctx, r.queue, 0); why != nil {
+			return why
+		}
+	}
+	return err
+}
+
+var (
+	errConsumerDeleted = errors.New("the consumer was deleted")
+	errNoAnswer        = errors.New("no answer to the request for messages")
+)
+
+// request is what the consumer is asked (ADR-13). With no_wait and expires it
+// answers as soon as there is a message, and says when there is no other.
+type request struct {
+	Batch   int           `json:"batch"`
+	NoWait  bool          `json:"no_wait,omitempty"`
+	Expires time.Duration `json:"expires,omitempty"`
+}
+
+// pull asks once. Where another request waits for more messages than there
+// are, the server refuses one with no_wait; the second try is for one message,
+// which needs no end to be told.
+func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
+	batch := min(r.limit, maxPull)
+	if r.facts.maxBatch > 0 {
+		batch = min(batch, r.facts.maxBatch)
+	}
+	wait := min(max(time.Until(end), shortestPull), longestPull)
+	if r.facts.maxExpires > 0 {
+		wait = min(wait, r.facts.maxExpires)
+	}
+	msgs, err := r.ask(ctx, request{Batch: batch, NoWait: true, Expires: wait})
+	if !errors.Is(err, errOthersWait) {
+		return msgs, err
+	}
+	return r.ask(ctx, request{Batch: 1, Expires: wait})
+}
+
+// pulled is what one request brought, and when the first of it came.
+type pulled struct {
+	msgs  []*nats.Msg
+	since time.Time
+}
+
+func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
+	data, err := json.Marshal(q)
+	if err != nil {
+		return pulled{}, err
+	}
+	inbox := r.conn.NewInbox()
+	from := make(chan *nats.Msg, q.Batch+spareRoom)
+	sub, err := r.conn.ChanSubscribe(inbox, from)
+	if err != nil {
+		return pulled{}, err
+	}
+	a := &asking{receive: r, sub: sub, from: from, batch: q.Batch, down: r.conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)}
+	defer r.conn.RemoveStatusListener(a.down)
+	if err := r.conn.PublishRequest(r.prefix+"CONSUMER.MSG.NEXT."+r.queue.stream+"."+r.queue.consumer, inbox, data); err != nil {
+		_ = sub.Unsubscribe() // the failure of the request is what gets reported
+		return pulled{}, err
+	}
+	if err := a.collect(ctx, q.Expires); err != nil && len(a.msgs) == 0 {
+		return pulled{}, err
+	}
+	return a.pulled, nil
+}
+
+// asking is one request for messages on its way.
+type asking struct {
+	*receive
+	sub   *nats.Subscription
+	from  chan *nats.Msg
+	down  chan nats.Status
+	batch int
+	pulled
+}
+
+// collect takes what comes until the server has said that it was all.
+func (a *asking) collect(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait + pullSlack)
+	defer timer.Stop()
+	for {
+		select {
+		case msg := <-a.from:
+			over, err := a.take(msg)
+			if a.since.IsZero() {
+				a.since = time.Now() // the lease begins before this
+			}
+			if over {
+				_ = a.sub.Unsubscribe() // there is nothing more to come
+				return err
+			}
+			if len(a.msgs) > 0 {
+				timer.Reset(restWait)
+			}
+		case <-timer.C:
+			a.giveUp()
+			return errNoAnswer
+		case <-ctx.Done():
+			a.giveUp()
+			return ctx.Err()
+		case <-a.down:
+			a.giveUp()
+			return a.JetStream.down()
+		}
+	}
+}
+
+// take reports whether the request is over.
+func (a *asking) take(msg *nats.Msg) (over bool, err error) {
+	word := status(msg)
+	switch word {
+	case "":
+		a.msgs = append(a.msgs, msg)
+		return len(a.msgs) == a.batch, nil
+	case idleHeartbeat:
+		return false, nil
+	}
+	return true, statusError(word, msg.Header.Get("Description"))
+}
+
+var errOthersWait = errors.New("other requests wait for what there is")
+
+// statusError is what the server says in place of messages.
+func statusError(word, description string) error {
+	switch {
+	case word == noMessages:
+		return nil
+	case word == requestTimeout && description == "Requests Pending":
+		return errOthersWait
+	case word == requestTimeout:
+		return nil
+	case word == noResponders:
+		return nats.ErrNoResponders
+	case word == conflict && description == "Consumer Deleted":
+		return errConsumerDeleted
+	}
+	return &pullError{word + " " + description}
+}
+
+// pullError is another word of the server's, such as "409 Leadership Change".
+type pullError struct{ text string }
+
+func (e *pullError) Error() string { return "the server answered: " + e.text }
+
+// kind is ErrUnavailable for what passes by itself, such as a change of leader.
+func (e *pullError) kind() error {
+	if strings.Contains(e.text, "Exceeded") { // MaxWaiting, mostly
+		return broker.ErrThrottled
+	}
+	return broker.ErrUnavailable
+}
+
+// giveUp ends a request that is not over. What the server has sent by then is
+// taken in, since it is leased to nobody else: the round trip comes after it.
+func (a *asking) giveUp() {
+	if a.conn.IsConnected() && a.sub.Drain() == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), restFlush)
+		_ = a.conn.FlushWithContext(ctx) // what it does not bring comes again
+		cancel()
+	}
+	_ = a.sub.Unsubscribe()
+	for {
+		select {
+		case msg := <-a.from:
+			if a.since.IsZero() {
+				a.since = time.Now()
+			}
+			if status(msg) == "" {
+				a.msgs = append(a.msgs, msg)
+			}
+		default:
+			return
+		}
+	}
+}

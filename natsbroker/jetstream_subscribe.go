@@ -1,0 +1,304 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/internal/subject"
+)
+
+const (
+	// idleLimit is how long the server keeps the consumer of a subscription
+	// without a Group that does not ask for messages: long enough for a
+	// reconnect, and the end of what a process left that died.
+	idleLimit = 5 * time.Minute
+	// removeTimeout bounds the removal of such a consumer.
+	removeTimeout = 5 * time.Second
+)
+
+// Subscribe consumes as [broker.Consume] says.
+//
+// With [broker.Group] it reads the durable consumer of that name, which shares
+// its messages among all that read it, on the stream that captures the subject,
+// or with "stream/consumer" for the subject the consumer named there; where a
+// name in JetStreamOptions.Queues stands for the consumer, the group may have any
+// one name. The consumer must exist ([broker.ErrNotFound] otherwise, see
+// [JetStream.EnsureConsumer]) and deliver this subject and nothing else: nothing
+// durable is created, and nothing changed.
+//
+// Without Group it is fan-out: a consumer of its own is made on the server,
+// which delivers what is published from now on unless a [Start] option says
+// otherwise, and is removed when the subscription has ended (soon after Drain
+// has returned, at the latest when Close has). Where that fails, or the process
+// dies, the server removes it after five minutes. A subscription whose consumer
+// has gone, because the connection was down for longer than that, ends with an
+// error that matches [broker.ErrClosed] and [broker.ErrNotFound]: what came
+// meanwhile it would not have seen.
+func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
+	const op = "subscribe"
+	if err := j.ready(ctx, op, name); err != nil {
+		return nil, err
+	}
+	s := &jsSubscribe{JetStream: j, ctx: ctx, name: name, handler: h, others: []broker.SubscribeOption{broker.Logger{Logger: j.logger}}}
+	if err := s.apply(opts); err != nil {
+		return nil, err
+	}
+	sub, err := s.start()
+	switch {
+	case err == nil:
+		return sub, nil
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrClosed):
+		return nil, err
+	}
+	return nil, j.failure(op, name, err)
+}
+
+// jsSubscribe is one call of Subscribe.
+type jsSubscribe struct {
+	*JetStream
+	ctx     context.Context //nolint:containedctx // of one call
+	name    string
+	handler broker.Handler
+	group   string
+	from    *Start
+	others  []broker.SubscribeOption // for Consume
+}
+
+func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
+	var errs []error
+	if s.handler == nil {
+		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
+	}
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Group:
+			s.group = string(o)
+			if !validName(s.group) {
+				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: nameLimit})
+			}
+		case Start:
+			s.from = &o
+		default:
+			s.others = append(s.others, opt)
+		}
+	}
+	if s.group != "" && s.from != nil {
+		errs = append(errs, &broker.UnsupportedError{
+			Backend: jsBackend, What: "Start with Group", Why: "where a durable consumer begins is fixed when it is created",
+			Instead: "deliver_policy of the consumer, or a subscription without Group",
+		})
+	}
+	return errors.Join(errs...)
+}
+
+func (s *jsSubscribe) start() (*broker.Subscription, error) {
+	if n, ok := s.queueName(s.name); ok {
+		return s.onQueue(n)
+	}
+	pattern := s.core.address(s.name)
+	if err := natsrules.CheckPattern("Subject", pattern); err != nil {
+		return nil, err
+	}
+	info, err := s.streamOfPattern(s.ctx, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if info == nil {
+		return nil, notCovered(pattern)
+	}
+	if s.group == "" {
+		return s.ephemeral(&info.Config, pattern)
+	}
+	return s.durable(&info.Config, pattern)
+}
+
+// notCovered is the error of a subject that no stream has as a whole.
+func notCovered(pattern string) error {
+	if subject.CheckPublish(pattern) == nil {
+		return errNoStream
+	}
+	return &broker.UnsupportedError{
+		Backend: jsBackend, What: "Subscribe to " + pattern, Why: "no one stream has all subjects that this stands for",
+		Instead: "a pattern within the subjects of one stream, or core NATS",
+	}
+}
+
+// onQueue subscribes to a consumer that is named outright.
+func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
+	if s.group == "" {
+		return nil, &broker.UnsupportedError{
+			Backend: jsBackend, What: "Subscribe to consumer " + n.String() + " without Group",
+			Why:     "a consumer gives each message to one of those that read it: it cannot fan out",
+			Instead: fmt.Sprintf("broker.Group(%q), or the subject in place of the consumer", n.consumer),
+		}
+	}
+	_, named := s.options.Queues[s.name]
+	if other, ok := s.joinGroup(n, named); !ok {
+		return nil, &broker.UnsupportedError{
+			Backend: jsBackend, What: "group " + s.group + " on consumer " + n.String(),
+			Why:     "all that read a consumer are one group, and this one is group " + other,
+			Instead: fmt.Sprintf("broker.Group(%q), or a consumer for each group", other),
+		}
+	}
+	if _, err := s.look(s.ctx, s.queue(n), 0); err != nil {
+		return nil, err
+	}
+	return s.consume(s.JetStream, s.name, nil)
+}
+
+// joinGroup says which group reads a consumer: the one that has its name or,
+// where the caller knows it by a name of JetStreamOptions.Queues, the first that
+// subscribed.
+func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bool) {
+	if !named {
+		return n.consumer, s.group == n.consumer
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.groups[n]; !taken {
+		s.groups[n] = s.group
+	}
+	return s.groups[n], s.groups[n] == s.group
+}
+
+// durable subscribes to the consumer that the group is.
+func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
+	n := consumerName{stream.Name, s.group}
+	info, err := s.consumerInfo(s.ctx, n)
+	if notFound(err) {
+		return nil, fmt.Errorf("consumer %s: %w; EnsureConsumer or the nats tool makes one", n, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readConsumer(n, &info.Config); err != nil {
+		return nil, err
+	}
+	if !delivers(stream, &info.Config, pattern) {
+		return nil, &broker.UnsupportedError{
+			Backend: jsBackend, What: "Subscribe to " + pattern + " in group " + s.group,
+			Why:     fmt.Sprintf("consumer %s delivers %q", n, effectiveFilters(stream, &info.Config)),
+			Instead: "a consumer with that filter_subject, or " + n.String() + " in place of the subject",
+		}
+	}
+	return s.consume(aliased{s.JetStream, n.String()}, s.name, nil)
+}
+
+func effectiveFilters(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig) []string {
+	if of := filters(c); len(of) > 0 {
+		return of
+	}
+	return stream.Subjects
+}
+
+// aliased is a Receiver for a consumer that the caller knows by its subject.
+type aliased struct {
+	*JetStream
+	native string
+}
+
+func (a aliased) Receive(ctx context.Context, _ string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	return a.JetStream.Receive(ctx, a.native, limit, opts...)
+}
+
+// ephemeral makes a consumer for this subscription alone.
+func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
+	if stream.Retention == jetstream.WorkQueuePolicy {
+		return nil, &broker.UnsupportedError{
+			Backend: jsBackend, What: "Subscribe to " + pattern + " without Group",
+			Why:     "stream " + stream.Name + " is a work queue, which gives each message to one consumer: it cannot fan out",
+			Instead: "broker.Group with the name of its consumer, or a stream with limits or interest retention",
+		}
+	}
+	cfg := jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
+		FilterSubject: pattern, InactiveThreshold: idleLimit,
+	}
+	if s.from != nil {
+		s.from.set(&cfg)
+	}
+	ctx, cancel := s.withDeadline(s.ctx)
+	defer cancel()
+	c, err := s.api.CreateConsumer(ctx, stream.Name, cfg)
+	if err != nil {
+		return nil, err
+	}
+	n := consumerName{stream.Name, c.CachedInfo().Name}
+	return s.consume(private{aliased{s.JetStream, n.String()}}, s.name, &n)
+}
+
+// private is a Receiver for a consumer that nobody else has: once it is gone
+// the subscription is over.
+type private struct{ aliased }
+
+func (p private) Receive(ctx context.Context, name string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	ds, err := p.aliased.Receive(ctx, name, limit, opts...)
+	if errors.Is(err, broker.ErrNotFound) {
+		return ds, &broker.Error{Backend: jsBackend, Op: "receive", Subject: name, Kind: broker.ErrClosed, Err: err}
+	}
+	return ds, err
+}
+
+// consume starts the runtime. own is the consumer to remove when it is over.
+func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName) (*broker.Subscription, error) {
+	sub, err := broker.Consume(s.ctx, r, name, s.handler, s.others...)
+	if err == nil && !s.subs.Add(sub) { // Close came first
+		_, err = sub.Drain(s.ctx)
+		err = errors.Join(s.closed("subscribe", name), err)
+	}
+	switch {
+	case own == nil:
+	case err != nil:
+		s.remove(*own)
+	default:
+		s.tasks.Go(func() {
+			<-sub.Done()
+			s.remove(*own)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sub, nil
+}
+
+// remove removes the consumer of a subscription that is over.
+func (s *jsSubscribe) remove(n consumerName) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), removeTimeout)
+	defer cancel()
+	s.forget(s.queue(n))
+	if err := s.api.DeleteConsumer(ctx, n.stream, n.consumer); err != nil && !notFound(err) {
+		s.logger.WarnContext(ctx, "consumer not removed", "consumer", n.String(), "error", err)
+	}
+}
+
+// streamOfPattern returns the stream whose subjects cover a pattern, nil if
+// there is none.
+func (j *JetStream) streamOfPattern(ctx context.Context, pattern string) (*jetstream.StreamInfo, error) {
+	ctx, cancel := j.withDeadline(ctx)
+	defer cancel()
+	list := j.api.ListStreams(ctx, jetstream.WithStreamListSubject(pattern))
+	var found *jetstream.StreamInfo
+	for info := range list.Info() {
+		if found == nil && covers(info.Config.Subjects, pattern) {
+			found = info
+		}
+	}
+	return found, list.Err()
+}
+
+// covers reports whether one of a stream's patterns covers all of another.
+func covers(patterns []string, pattern string) bool {
+	for _, p := range patterns {
+		if p == pattern || subject.Match(p, pattern) && !widens(p, pattern) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,262 @@
+package natsbroker_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+func TestJetStreamGroupIsADurableConsumer(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.FilterSubject = "orders.new" })
+	_, err := r.Subscribe(soon(t), "orders.new", discard, broker.Group("nobody"))
+	wantErr(t, err, broker.ErrNotFound)
+	wantText(t, err, "EnsureConsumer")
+	_, err = r.Subscribe(soon(t), "orders.old", discard, broker.Group("c"))
+	wantErr(t, err, errors.ErrUnsupported)
+	_, err = r.Subscribe(soon(t), "ORDERS/c", discard)
+	wantErr(t, err, errors.ErrUnsupported)
+	_, err = r.Subscribe(soon(t), "ORDERS/c", discard, broker.Group("d"))
+	wantErr(t, err, errors.ErrUnsupported)
+	_, err = r.Subscribe(soon(t), "nobody", discard)
+	wantErr(t, err, broker.ErrNotFound)
+	_, err = r.Subscribe(soon(t), "*.new", discard)
+	wantErr(t, err, errors.ErrUnsupported)
+
+	r.put("orders.new", "before", "as well")
+	h, got := inbox(10)
+	first := subscribe(t, r, "orders.new", h, broker.Group("c"))
+	second := subscribe(t, r, "ORDERS/c", h, broker.Group("c"))
+	r.put("orders.new", "after")
+	var all []*broker.Delivery
+	for range 3 {
+		all = append(all, receive(t, got, "a message"))
+	}
+	bodies := texts(all)
+	slices.Sort(bodies)
+	if want := []string{"after", "as well", "before"}; !slices.Equal(bodies, want) {
+		t.Errorf("got %q", bodies)
+	}
+	for _, sub := range []*broker.Subscription{first, second} {
+		if _, err := sub.Drain(soon(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	if info := r.info("ORDERS/c"); info.NumAckPending != 0 || info.NumPending != 0 {
+		t.Errorf("got %+v", info)
+	}
+}
+
+func TestJetStreamFanOutRemovesItsConsumers(t *testing.T) {
+	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
+	r.put("orders.new", "before")
+	consumers := func() int {
+		s, err := r.js.Stream(soon(t), "ORDERS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().State.Consumers
+	}
+	h, got := inbox(10)
+	var subs []*broker.Subscription
+	for range 2 {
+		subs = append(subs, subscribe(t, r, "orders.*", h))
+	}
+	if n := consumers(); n != 2 {
+		t.Fatalf("%d consumers", n)
+	}
+	r.put("orders.new", "after")
+	for range 2 {
+		if d := receive(t, got, "a message"); string(d.Body) != "after" || d.Subject != "orders.new" {
+			t.Errorf("got %q on %s", d.Body, d.Subject)
+		}
+	}
+	if _, err := subs[0].Drain(soon(t)); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "its consumer is removed", func() bool { return consumers() == 1 })
+	if err := r.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+	if n := consumers(); n != 0 {
+		t.Errorf("%d consumers after Close", n)
+	}
+}
+
+func TestJetStreamSubscriptionEndsWithItsConsumer(t *testing.T) {
+	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
+	sub := subscribe(t, r, "orders.new", discard)
+	s, err := r.js.Stream(soon(t), "ORDERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range s.ConsumerNames(soon(t)).Name() {
+		if err := s.DeleteConsumer(soon(t), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive(t, sub.Done(), "the subscription's end")
+	wantErr(t, sub.Err(), broker.ErrClosed, broker.ErrNotFound)
+}
+
+func TestJetStreamReplay(t *testing.T) {
+	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
+	r.put("orders.a", "a1", "a2")
+	r.put("orders.b", "b1")
+	middle := r.last(t)
+	r.put("orders.b", "b2")
+	for name, test := range map[string]struct {
+		start natsbroker.Start
+		want  []string
+	}{
+		"first":    {natsbroker.FromFirst(), []string{"a1", "a2", "b1", "b2"}},
+		"sequence": {natsbroker.FromSequence(2), []string{"a2", "b1", "b2"}},
+		"time":     {natsbroker.FromTime(middle), []string{"b1", "b2"}},
+		"last":     {natsbroker.FromLastPerSubject(), []string{"a2", "b2"}},
+		"new":      {natsbroker.Start{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, got := inbox(10)
+			sub := subscribe(t, r, "orders.>", h, test.start)
+			var all []*broker.Delivery
+			for range test.want {
+				all = append(all, receive(t, got, "a message"))
+			}
+			if _, err := sub.Drain(soon(t)); err != nil {
+				t.Error(err)
+			}
+			if !slices.Equal(texts(all), test.want) || len(got) > 0 {
+				t.Errorf("got %q and %d more, want %q", texts(all), len(got), test.want)
+			}
+		})
+	}
+	_, err := r.Subscribe(soon(t), "orders.>", discard, broker.Group("g"), natsbroker.FromFirst())
+	wantErr(t, err, errors.ErrUnsupported)
+}
+
+// last is when the last message of ORDERS was stored.
+func (r *rig) last(tb testing.TB) time.Time {
+	tb.Helper()
+	s, err := r.js.Stream(soon(tb), "ORDERS")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.CachedInfo().State.LastTime
+}
+
+func TestJetStreamRequestsAreTheCoreBrokers(t *testing.T) {
+	r := newRig(t, nil)
+	responder, err := broker.As[broker.Responder](r.JetStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requester, err := broker.As[broker.Requester](r.JetStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := responder.Respond(soon(t), "ask", func(context.Context, *broker.Delivery) (broker.Message, error) {
+		return broker.Message{Body: []byte("answer")}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := requester.Request(soon(t), broker.Message{Subject: "ask"})
+	if err != nil || string(d.Body) != "answer" {
+		t.Errorf("got %v, %v", d, err)
+	}
+	if _, static := any(r.JetStream).(broker.Requester); static || r.As(nil) {
+		t.Error("JetStream has a role that it does not promise")
+	}
+}
+
+func TestJetStreamPing(t *testing.T) {
+	r := newRig(t, nil)
+	if err := r.Ping(soon(t)); err != nil {
+		t.Error(err)
+	}
+	core, err := natsbroker.NewJetStream(dial(t, startServer(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, core.Ping(soon(t)), errors.ErrUnsupported)
+	if err := core.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJetStreamDeadLettersSurviveTheirMover(t *testing.T) {
+	r := newRig(t, nil)
+	dead := natsbroker.DeadLetters{Subject: "dead.orders", MaxAttempts: 2}
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.Metadata = dead.Metadata(nil) })
+	publish(t, r, broker.Message{Subject: "orders.new", Body: []byte("m"), DedupID: "id", Header: broker.Header{"k": "v"}})
+	for attempt := 1; attempt <= 2; attempt++ {
+		d := r.lease("ORDERS/c", 1)[0]
+		if d.Attempt != attempt {
+			t.Errorf("attempt %d, want %d", d.Attempt, attempt)
+		}
+		if err := r.Release(soon(t), 0, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// No stream takes the copy yet: the message is not lost.
+	ds, err := r.Receive(soon(t), "ORDERS/c", 1, broker.Wait(0))
+	if err != nil || len(ds) > 0 {
+		t.Fatalf("got %v, %v", ds, err)
+	}
+	if info := r.info("ORDERS/c"); info.NumAckPending != 1 {
+		t.Fatalf("got %+v, want the message leased still", info)
+	}
+	err = broker.ItemError(r.Reject(soon(t), "no", r.rejectable(t)), 0)
+	wantErr(t, err, broker.ErrNotFound)
+}
+
+// rejectable is a further message.
+func (r *rig) rejectable(tb testing.TB) *broker.Delivery {
+	tb.Helper()
+	r.put("orders.new", "further")
+	return r.lease("ORDERS/c", 1)[0]
+}
+
+func TestJetStreamRejectAndRedrive(t *testing.T) {
+	r := newRig(t, nil)
+	dead := natsbroker.DeadLetters{Subject: "dead.orders"}
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.Metadata = dead.Metadata(nil) })
+	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}})
+	r.consumer("DEAD", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
+	publish(t, r, broker.Message{Subject: "orders.new", Body: []byte("m"), DedupID: "id", Header: broker.Header{"k": "v"}})
+	if err := r.Reject(soon(t), "line one\r\nline two", r.lease("ORDERS/c", 1)...); err != nil {
+		t.Fatal(err)
+	}
+	d := r.lease("DEAD/c", 1)[0]
+	for key, want := range map[string]string{
+		"k": "v", natsbroker.RejectReasonHeader: "line one  line two", natsbroker.RejectSourceHeader: "ORDERS/c",
+		natsbroker.RejectSubjectHeader: "orders.new", natsbroker.RejectSequenceHeader: "1", natsbroker.RejectAttemptsHeader: "1",
+	} {
+		if got := d.Header[key]; got != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
+	if err := r.Release(soon(t), 0, d); err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.Redrive(soon(t), "DEAD/c", 10)
+	if n != 1 || err != nil {
+		t.Errorf("%d redriven, %v", n, err)
+	}
+	back := r.lease("ORDERS/c", 1)[0]
+	if string(back.Body) != "m" || back.Subject != "orders.new" || len(back.Header) != 1 || back.Header["k"] != "v" {
+		t.Errorf("got %+v with the header %q", back, back.Header)
+	}
+	if info := r.info("DEAD/c"); info.NumAckPending+int(info.NumPending) != 0 {
+		t.Errorf("left behind: %+v", info)
+	}
+}

@@ -1,0 +1,102 @@
+package natsbroker
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/subject"
+)
+
+// ScheduleSubject is the subject that a stream must capture, beside its own,
+// for messages with a Delay to be published to it. Each delayed message waits
+// in the stream on a subject of its own below it, since the server keeps one
+// schedule for each subject (ADR-51), and is stored anew under its real subject
+// when its time has come. A consumer of such a stream should have a filter, or
+// it is delivered the waiting messages too.
+func ScheduleSubject(stream string) string { return schedulePrefix(stream) + "*" }
+
+func schedulePrefix(stream string) string { return "schedule." + stream + "." }
+
+// schedule makes a message wait in its stream. The time is written with
+// nanoseconds: nats.go's own option cuts it to whole seconds, and fires early.
+func (j *JetStream) schedule(ctx context.Context, p *jsMessage, delay time.Duration) error {
+	info, err := j.streamOf(ctx, p.native)
+	if err != nil {
+		return j.failure("publish", p.name, err)
+	}
+	if info == nil {
+		return j.failure("publish", p.name, errNoStream)
+	}
+	if err := checkSchedules(&info.Config); err != nil {
+		return err
+	}
+	header := maps.Clone(p.header)
+	if header == nil {
+		header = nats.Header{}
+	}
+	header[jetstream.ScheduleHeader] = []string{"@at " + time.Now().Add(delay).UTC().Format(time.RFC3339Nano)}
+	header[jetstream.ScheduleTargetHeader] = []string{p.native}
+	if ttl := header[jetstream.MsgTTLHeader]; ttl != nil { // it is for the message, not for the schedule
+		header[jetstream.ScheduleTTLHeader] = ttl
+		delete(header, jetstream.MsgTTLHeader)
+	}
+	p.header = header
+	p.native = schedulePrefix(info.Config.Name) + rand.Text()
+	return nil
+}
+
+func checkSchedules(c *jetstream.StreamConfig) error {
+	captured := slices.ContainsFunc(c.Subjects, func(pattern string) bool {
+		return subject.Match(pattern, schedulePrefix(c.Name)+"x")
+	})
+	switch {
+	case !c.AllowMsgSchedules:
+		return noSchedules("stream " + c.Name + " has no allow_msg_schedules")
+	case !captured:
+		return noSchedules("stream " + c.Name + " does not capture " + ScheduleSubject(c.Name) + ", where delayed messages wait")
+	case c.Retention == jetstream.InterestPolicy:
+		return noSchedules("stream " + c.Name + " has interest retention, which discards a schedule that no consumer reads")
+	}
+	return nil
+}
+
+func noSchedules(why string) error {
+	return &broker.UnsupportedError{
+		Backend: jsBackend, What: "Message.Delay", Why: why,
+		Instead: "a stream with allow_msg_schedules (nats-server 2.12) and the subject schedule.<stream>.*, or SQS Standard",
+	}
+}
+
+// streamOf returns the stream that captures a literal subject, nil if there is
+// none. Two would be an error of the server's (10065).
+func (j *JetStream) streamOf(ctx context.Context, native string) (*jetstream.StreamInfo, error) {
+	ctx, cancel := j.withDeadline(ctx)
+	defer cancel()
+	return findStream(ctx, j.api, native)
+}
+
+// findStream asks for the streams of a subject and matches again: in a cluster
+// the server's filter also returns a mirror that has the subject for its name.
+func findStream(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamInfo, error) {
+	list := api.ListStreams(ctx, jetstream.WithStreamListSubject(native))
+	var found *jetstream.StreamInfo
+	for info := range list.Info() {
+		if found == nil && captures(info.Config.Subjects, native) {
+			found = info
+		}
+	}
+	return found, list.Err()
+}
+
+// captures reports whether one of a stream's patterns covers a subject, which
+// may be a pattern itself.
+func captures(patterns []string, native string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return p == native || subject.Match(p, native) })
+}
