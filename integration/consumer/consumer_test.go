@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,9 +73,7 @@ func (s *server) queue(t *testing.T, attempts int) (queue, dead string) {
 func (s *server) create(t *testing.T, name string, attributes map[string]string) string {
 	t.Helper()
 	all := map[string]string{"VisibilityTimeout": fmt.Sprint(int(lease.Seconds()))}
-	for k, v := range attributes {
-		all[k] = v
-	}
+	maps.Copy(all, attributes)
 	made, err := s.client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: all})
 	if err != nil {
 		t.Fatal(err)
