@@ -59,8 +59,8 @@ func lifecycleMutants() []mutant {
 		})),
 	}, {
 		name: "delivers after a drain", caught: "lifecycle/nothing-after-drain",
-		also: []string{"subscribe/readers-counted"},
-		on:   onSubjects(deliversAfterDrain),
+		also: []string{"subscribe/readers-counted"}, may: []string{"subscribe/slow-as-declared"},
+		on: onSubjects(deliversAfterDrain),
 	}, {
 		name: "closes without draining", caught: "lifecycle/close-drains",
 		also: []string{"lifecycle/use-after-close"},

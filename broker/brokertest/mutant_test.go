@@ -20,6 +20,13 @@ type mutant struct {
 	may []string
 }
 
+func mutants() []mutant {
+	return slices.Concat(
+		publishMutants(), receiveMutants(), fifoMutants(), subscribeMutants(), requestMutants(), lifecycleMutants(),
+		roleMutants(), worstMutants(), moreMutants(),
+	)
+}
+
 // TestUnmodified runs the suite through the wrappers that break nothing.
 func TestUnmodified(t *testing.T) {
 	for _, h := range []brokertest.Harness{
@@ -32,7 +39,7 @@ func TestUnmodified(t *testing.T) {
 // TestMutants breaks one thing at a time, and wants exactly the cases that are
 // meant for it to fail.
 func TestMutants(t *testing.T) {
-	for _, m := range slices.Concat(publishMutants(), receiveMutants(), fifoMutants(), subscribeMutants(), requestMutants(), lifecycleMutants(), roleMutants(), worstMutants()) {
+	for _, m := range mutants() {
 		t.Run(m.name, func(t *testing.T) {
 			failed := failing(t, m.on)
 			for _, name := range m.may {

@@ -165,12 +165,22 @@ func (s *subjects) Close(ctx context.Context) error {
 
 // onSubjects is the harness of core NATS in the wrapper, changed by mutate.
 func onSubjects(mutate func(*subjects)) brokertest.Harness {
+	var core *memory.CoreNATS
 	n := 0
 	return brokertest.Harness{
 		Name: "core-nats", Virtual: true, Wildcards: true,
+		Foreign: func(tb testing.TB, _ broker.Broker, name string) []broker.Message {
+			tb.Helper()
+			m := broker.Message{Subject: name, Body: []byte("foreign"), Header: broker.Header{"Foreign": "yes"}}
+			if _, err := core.Publish(tb.Context(), m); err != nil {
+				tb.Fatal(err)
+			}
+			return []broker.Message{m}
+		},
 		Open: func(tb testing.TB) broker.Broker {
 			tb.Helper()
-			s := &subjects{CoreNATS: memory.NewCoreNATS(nil), tb: tb}
+			core = memory.NewCoreNATS(nil)
+			s := &subjects{CoreNATS: core, tb: tb}
 			mutate(s)
 			return s
 		},
