@@ -46,15 +46,15 @@ func setUpRapid(t *testing.T) (seed string) {
 }
 
 // finds returns the fault that run finds in the first history that shows one,
-// of those that checkHistories would try.
-func finds[H any](t *testing.T, of *rapid.Generator[H], run func(*testing.T, H) error) (fault error, after int) {
+// of at most 500, and how many it took.
+func finds[H any](t *testing.T, of *rapid.Generator[H], run func(*testing.T, H) error) (after int, fault error) {
 	t.Helper()
 	for i := range 500 {
 		h := of.Example(i)
 		synctest.Test(t, func(t *testing.T) { fault = run(t, h) })
 		if fault != nil {
-			return fault, i + 1
+			return i + 1, fault
 		}
 	}
-	return nil, 500
+	return 500, nil
 }

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -267,13 +268,13 @@ func (s *sqsModel) take(m *modelMessage, d *broker.Delivery, now time.Time, leas
 	m.newest = h
 	m.must = m.must || !s.worst // a late delete did not reach it
 	switch {
-	case string(d.Body) != string(m.sent.Body), d.Key != m.sent.Key, d.ID != m.id:
+	case !bytes.Equal(d.Body, m.sent.Body), d.Key != m.sent.Key, d.ID != m.id:
 		return nil, fmt.Errorf("is not what was sent: %v", d)
 	case d.Attempt != m.attempts:
 		return nil, fmt.Errorf("is attempt %d, want %d", d.Attempt, m.attempts)
 	case !d.LeaseEnd.Equal(h.end):
 		return nil, fmt.Errorf("has a lease until %v, want %v", d.LeaseEnd, h.end)
-	case !d.Time.Equal(m.at) && !(s.fifo && m.queue == &s.queues[1] && d.Time.After(m.at)):
+	case !d.Time.Equal(m.at) && (!s.fifo || m.queue == &s.queues[0] || d.Time.Before(m.at)):
 		return nil, fmt.Errorf("was sent at %v, want %v", d.Time, m.at)
 	}
 	return h, nil

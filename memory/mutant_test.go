@@ -165,7 +165,7 @@ func TestHistoriesFindMutants(t *testing.T) {
 			if test.on != onBoth && test.on != on {
 				continue
 			}
-			fault, after := finds(t, sqsHistories(fifo), playSQS(func(q queues) queues {
+			after, fault := finds(t, sqsHistories(fifo), playSQS(func(q queues) queues {
 				m := test.mutant
 				m.queues = q
 				return &m
