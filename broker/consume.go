@@ -69,7 +69,7 @@ type consumer struct {
 	ready   []*run            // deliveries waiting for a slot, with Prefetch
 	running int               // handlers started and not yet settled
 	asked   int               // messages asked for by the receives under way
-	polling int               // receives under way, or about to be
+	polling int               // receives under way
 	tokens  tokens
 	circuit circuit
 	deletes deletes
@@ -83,11 +83,10 @@ type consumer struct {
 func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts []SubscribeOption) (*consumer, error) {
 	c := &consumer{
 		receiver: r, queue: queue, handler: h,
-		room:    make(chan struct{}, 1),
-		runs:    map[*run]struct{}{},
-		lanes:   map[string][]*run{},
-		heart:   newHeart(),
-		polling: 1,
+		room:  make(chan struct{}, 1),
+		runs:  map[*run]struct{}{},
+		lanes: map[string][]*run{},
+		heart: newHeart(),
 	}
 	var errs []error
 	if r == nil {

@@ -15,7 +15,6 @@ const (
 
 // poll is the intake: room first, then a receive.
 func (c *consumer) poll() {
-	defer c.pollEnded()
 	for failures := 0; ; {
 		n := c.awaitRoom()
 		if n == 0 {
@@ -38,7 +37,7 @@ func (c *consumer) poll() {
 // pollMore is a further poll beside the first, for as long as its receives
 // come back full.
 func (c *consumer) pollMore() {
-	defer c.pollEnded()
+	defer c.changed() // the room that its last receive did not fill is the poller's again
 	for {
 		c.mu.Lock()
 		n := c.reserve(time.Now(), c.batch)
@@ -50,12 +49,6 @@ func (c *consumer) pollMore() {
 			return
 		}
 	}
-}
-
-func (c *consumer) pollEnded() {
-	c.mu.Lock()
-	c.polling--
-	c.mu.Unlock()
 }
 
 // receive asks for n messages, takes them in hand, and starts a further poll
@@ -117,8 +110,10 @@ func (c *consumer) reserve(now time.Time, low int) int {
 	if n < max(low, 1) {
 		return 0
 	}
-	n = c.tokens.take(now, n)
-	c.asked += n
+	if n = c.tokens.take(now, n); n > 0 {
+		c.asked += n
+		c.polling++
+	}
 	return n
 }
 
@@ -164,6 +159,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 	c.mu.Lock()
 	begun := c.begun
 	c.asked -= n
+	c.polling--
 	c.tokens.giveBack(n - len(ds))
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
@@ -189,6 +185,5 @@ func (c *consumer) pollInParallel() {
 	if c.begun || c.paused || free < 2*c.batch { // one for this poll's next receive, one for the further one's
 		return
 	}
-	c.polling++
 	c.polls.Go(c.pollMore)
 }
