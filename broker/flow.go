@@ -25,13 +25,14 @@ func (t *tokens) fill(now time.Time) {
 	t.at = now
 }
 
-// take takes up to n tokens and returns how many.
+// take takes up to n tokens and returns how many. The level is below 0 after a
+// receive that brought more than it was asked for.
 func (t *tokens) take(now time.Time, n int) int {
 	if t.rate == 0 {
 		return n
 	}
 	t.fill(now)
-	n = min(n, int(t.level))
+	n = max(min(n, int(t.level)), 0)
 	t.level -= float64(n)
 	return n
 }

@@ -3,15 +3,21 @@ package broker
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
-// Pauses of the intake after a failed receive: they double from the first to
-// the second, each with chance, and start anew after a receive that worked.
+// Pauses of the intake after a receive that failed, or that came back empty in
+// less than the least of them: a backend that does not wait for a message is
+// not asked in a loop. They double, each with chance, and start anew after a
+// receive that worked.
 const (
 	receivePauseMin = 100 * time.Millisecond
 	receivePauseMax = 30 * time.Second
+	emptyPauseMax   = time.Second
 )
+
+var errNilDelivery = errors.New("the backend's Receive returned a nil delivery")
 
 // poll is the intake: room first, then a receive.
 func (c *consumer) poll() {
@@ -20,17 +26,22 @@ func (c *consumer) poll() {
 		if n == 0 {
 			return
 		}
-		_, err := c.receive(n)
+		began := time.Now()
+		got, err := c.receive(n)
+		most := receivePauseMax
 		switch {
-		case err == nil:
-			failures = 0
-			continue
-		case c.intake.Err() != nil, errors.Is(err, ErrClosed):
+		case errors.Is(err, ErrClosed):
 			c.begin(err)
 			return
+		case err != nil:
+		case got > 0 || time.Since(began) >= receivePauseMin:
+			failures = 0
+			continue
+		default:
+			most = emptyPauseMax
 		}
 		failures++
-		c.pause(Backoff{Min: receivePauseMin, Max: receivePauseMax}.Delay(failures, rand.Float64()))
+		c.pause(Backoff{Min: receivePauseMin, Max: most}.Delay(failures, rand.Float64()))
 	}
 }
 
@@ -56,6 +67,10 @@ func (c *consumer) pollMore() {
 func (c *consumer) receive(n int) (got int, err error) {
 	began := time.Now()
 	ds, err := c.receiver.Receive(c.intake, c.queue, n, c.options...)
+	if slices.Contains(ds, nil) {
+		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
+		err = errors.Join(err, errNilDelivery)
+	}
 	c.observe(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
 	c.take(ds, n)
 	if err != nil && c.intake.Err() == nil && !errors.Is(err, ErrClosed) {

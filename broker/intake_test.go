@@ -88,3 +88,98 @@ func TestSnapshotCountsReceivesUnderWay(t *testing.T) {
 		}
 	})
 }
+
+func TestIntakePausesAfterAReceiveThatIsEmptyAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		r := &scriptedReceiver{fakeReceiver: f}
+		r.answer = func(_ context.Context, call, _ int) ([]*broker.Delivery, error) {
+			switch {
+			case call == 3:
+				return messages(1), nil
+			case call > 10_000: // ends a loop that would never let virtual time pass
+				return nil, broker.ErrClosed
+			}
+			return nil, nil
+		}
+		sub := consume(t, r, succeed)
+		time.Sleep(time.Minute)
+		if n := r.calls.Load(); n < 60 || n > 180 {
+			t.Errorf("%d receives in a minute, want one or two a second", n)
+		}
+		if c := sub.Counts(); c.Deleted != 1 || c.Errors != 0 {
+			t.Errorf("%+v", c)
+		}
+		drain(t, sub)
+	})
+}
+
+// An answer that comes empty after a long poll is followed by the next at once.
+func TestIntakeDoesNotPauseAfterALongPoll(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		r := &scriptedReceiver{fakeReceiver: f}
+		r.answer = func(ctx context.Context, _, _ int) ([]*broker.Delivery, error) {
+			wait, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			<-wait.Done()
+			return nil, ctx.Err()
+		}
+		sub := consume(t, r, succeed)
+		time.Sleep(time.Minute + time.Millisecond)
+		if n := r.calls.Load(); n != 61 {
+			t.Errorf("%d receives of one second began in a minute, want 61", n)
+		}
+		drain(t, sub)
+	})
+}
+
+func TestIntakeSurvivesMoreThanItAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		r := &scriptedReceiver{fakeReceiver: f}
+		var handled, running, most, asked atomic.Int32
+		r.answer = func(ctx context.Context, call, n int) ([]*broker.Delivery, error) {
+			asked.Store(max(asked.Load(), int32(n))) //nolint:gosec // small
+			if call == 100 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return messages(n + 3), nil
+		}
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(time.Millisecond)
+			running.Add(-1)
+			handled.Add(1)
+			return nil
+		}, broker.Concurrency(2), broker.Rate(2))
+		time.Sleep(time.Minute)
+		if n := handled.Load(); n > 2*60+2+3+2 {
+			t.Errorf("handled %d messages in a minute at 2 a second", n)
+		}
+		if most.Load() != 2 || asked.Load() > 2 {
+			t.Errorf("%d ran at once and %d were asked for, with 2 slots", most.Load(), asked.Load())
+		}
+		drain(t, sub)
+	})
+}
+
+func TestIntakeSurvivesANilDelivery(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		r := &scriptedReceiver{fakeReceiver: f}
+		r.answer = func(ctx context.Context, call, _ int) ([]*broker.Delivery, error) {
+			if call == 0 {
+				return []*broker.Delivery{nil, message("a", ""), nil}, nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		var told []error
+		sub := consume(t, r, succeed, broker.Concurrency(3),
+			broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told = append(told, err) }))
+		synctest.Wait()
+		drain(t, sub)
+		wantLog(t, f, "delete a")
+		if len(told) != 1 || sub.Counts().Errors != 1 || sub.Counts().Received != 1 {
+			t.Errorf("told %v, %+v", told, sub.Counts())
+		}
+	})
+}
