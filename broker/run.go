@@ -68,7 +68,7 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 // delete settles a message whose handler succeeded.
 func (r *run) delete() {
 	c, d := r.consumer, r.delivery
-	err := c.deleteInBatch(r)
+	err := c.settle(r, func(ctx context.Context) error { return c.deleteInBatch(ctx, r) })
 	c.mu.Lock()
 	switch {
 	case err == nil:

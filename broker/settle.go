@@ -105,10 +105,12 @@ type deletion struct {
 	err   error
 }
 
-// deleteInBatch deletes one message. The first delete goes at once; while a
-// call is under way the next ones gather, and go together when it returns or
-// when they fill a batch.
-func (c *consumer) deleteInBatch(r *run) error {
+// deleteInBatch tries once to delete a message. The first delete goes at once;
+// while a call is under way the next ones gather, and go together when it
+// returns or when they fill a batch. Whoever makes a call makes it once, so that
+// one that fails does not hold up the others.
+func (c *consumer) deleteInBatch(ctx context.Context, r *run) error {
+	r.deletion = deletion{}
 	own := &r.deletion
 	c.mu.Lock()
 	c.deletes.waiting = append(c.deletes.waiting, r)
@@ -119,13 +121,14 @@ func (c *consumer) deleteInBatch(r *run) error {
 		if own.batch == nil {
 			return own.err
 		}
+		ctx = c.settleContext() // the wait may have outlasted the other one
 	} else {
 		c.deletes.calls++
 		own.batch = c.deletes.gathered()
 		c.mu.Unlock()
 	}
 
-	c.deleteAll(own.batch)
+	c.deleteAll(ctx, own.batch)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,41 +144,15 @@ func (c *consumer) deleteInBatch(r *run) error {
 	return own.err
 }
 
-// deleteAll makes the call for a batch, and again for those that failed in a
-// way that may pass, and hands out the results. The lease that ends last bounds
-// the tries; those whose lease ends before get the backend's word on that.
-func (c *consumer) deleteAll(batch []*run) {
-	var few [1]*Delivery // on the stack, for the frequent case
-	last, ds := batch[0].delivery, few[:0]
-	for _, r := range batch {
-		if leaseEnd(r.delivery).After(leaseEnd(last)) {
-			last = r.delivery
-		}
-		ds = append(ds, r.delivery)
+// deleteAll makes the call for a batch and hands out the results.
+func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
+	ds := make([]*Delivery, len(batch))
+	for i, r := range batch {
+		ds[i] = r.delivery
 	}
-	t := triesFor(last)
-	pending := batch
-	for {
-		err := c.receiver.Delete(c.settleContext(), ds...)
-		var worst error
-		for i, r := range pending {
-			r.deletion.err = ItemError(err, i)
-			if r.deletion.err != nil && mayPass(r.deletion.err) {
-				worst = r.deletion.err
-			}
-		}
-		if !t.another(worst) {
-			break
-		}
-		pending = slices.DeleteFunc(slices.Clone(pending), func(r *run) bool {
-			return r.deletion.err == nil || !mayPass(r.deletion.err)
-		})
-		ds = ds[:0]
-		for _, r := range pending {
-			ds = append(ds, r.delivery)
-		}
-	}
-	for _, r := range batch {
+	err := c.receiver.Delete(ctx, ds...)
+	for i, r := range batch {
+		r.deletion.err = ItemError(err, i)
 		if r.deletion.done != nil && r.deletion.batch == nil {
 			close(r.deletion.done)
 		}
