@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// beatTimeout is the most that one call may take: a settlement may wait for it.
+const beatTimeout = 5 * time.Second
+
 // beatsApart keeps the retries of a failing heartbeat apart: a lease has room for
 // no more than so many.
 const beatsApart = 20
@@ -101,8 +104,9 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	return wake.Sub(now), !wake.IsZero()
 }
 
-// extend renews the leases of some deliveries in one call. It does not outlive
-// the first of them to end.
+// extend renews the leases of some deliveries in one call. A call that hangs is
+// given up after half of what is left of the first of them to end, for another
+// try.
 func (c *consumer) extend(due []*run, called chan struct{}) {
 	deadline := leaseEnd(due[0].delivery)
 	ds := make([]*Delivery, len(due))
@@ -112,7 +116,7 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 			deadline = end
 		}
 	}
-	ctx, cancel := context.WithDeadline(c.base, deadline)
+	ctx, cancel := context.WithTimeout(c.base, min(time.Until(deadline)/2, beatTimeout))
 	err := c.receiver.Extend(ctx, c.lease, ds...)
 	cancel()
 

@@ -42,3 +42,48 @@ func TestDeletesDoNotWaitForOneThatFails(t *testing.T) {
 		}
 	})
 }
+
+// A heartbeat call that hangs is given up in time for another try.
+func TestHeartbeatThatHangsIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		calls := 0
+		r.extend = func(ctx context.Context, _ *fakeHandle) error {
+			calls++
+			if calls%2 == 1 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			time.Sleep(2 * time.Minute)
+			return ctx.Err()
+		})
+		r.put(30*time.Second, message("a", ""))
+		time.Sleep(3 * time.Minute)
+		drain(t, sub)
+		wantLog(t, r, "delete a")
+	})
+}
+
+// Nor does it hold up a settlement for the hours of a long lease.
+func TestHeartbeatThatHangsDoesNotHoldUpSettling(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.extend = func(ctx context.Context, _ *fakeHandle) error { <-ctx.Done(); return ctx.Err() }
+		var returned, deleted time.Time
+		r.settle = func(context.Context, string, string) { deleted = time.Now() }
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			for r.beats() == 0 {
+				time.Sleep(time.Second)
+			}
+			returned = time.Now()
+			return nil
+		})
+		r.put(12*time.Hour, message("a", ""))
+		time.Sleep(10 * time.Hour)
+		drain(t, sub)
+		if took := deleted.Sub(returned); deleted.IsZero() || took > 10*time.Second {
+			t.Errorf("deleted %v after the handler returned", took)
+		}
+	})
+}
