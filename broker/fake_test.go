@@ -28,6 +28,7 @@ type fakeReceiver struct {
 	delete  func(*broker.Delivery) error                    // nil: works
 	extend  func(ctx context.Context, d *fakeHandle) error  // nil: works
 	reject  func(*broker.Delivery) error                    // nil: works
+	release func(*broker.Delivery) error                    // nil: works
 	settle  func(ctx context.Context, op string, id string) // looks at every settling call
 }
 
@@ -149,10 +150,14 @@ func (f *fakeReceiver) Extend(ctx context.Context, lease time.Duration, ds ...*b
 }
 
 func (f *fakeReceiver) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {
-	for _, d := range ds {
+	errs := make([]error, len(ds))
+	for i, d := range ds {
 		f.note(ctx, "release", d, fmt.Sprintf(" %v", delay))
+		if f.release != nil {
+			errs[i] = f.release(d)
+		}
 	}
-	return nil
+	return broker.NewBatchError(errs)
 }
 
 func (f *fakeReceiver) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {

@@ -76,7 +76,7 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 		wake, giveUp := r.beatAt, leaseEnd(r.delivery).Add(-r.renewed/giveUpEarly)
 		switch {
 		case !now.Before(giveUp):
-			c.loseLocked(r)
+			c.loseLocked(r, notRenewed(r))
 			lost = append(lost, r)
 			continue
 		case r.beating != nil:
@@ -99,7 +99,7 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	wake := c.heart.wakeAt
 	c.mu.Unlock()
 	for _, r := range lost {
-		c.tellLost(r, fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339)))
+		c.tellLost(r, notRenewed(r))
 	}
 	return wake.Sub(now), !wake.IsZero()
 }
@@ -130,7 +130,7 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 			failed[r] = err
 		}
 		if !r.lost && errors.Is(err, ErrLeaseLost) {
-			c.loseLocked(r)
+			c.loseLocked(r, err)
 			lost[r] = err
 		} else if !r.lost {
 			c.extended(r, err, now)
@@ -158,17 +158,20 @@ func (c *consumer) extended(r *run, err error, now time.Time) {
 	c.scheduleBeat(r, now)
 }
 
-// loseLocked notes that a lease has ended. The caller holds mu, and calls
-// tellLost afterwards.
-func (c *consumer) loseLocked(r *run) {
+func notRenewed(r *run) error {
+	return fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
+}
+
+// loseLocked notes that a lease is lost and cancels its handler. The caller
+// holds mu, and calls tellLost afterwards.
+func (c *consumer) loseLocked(r *run, cause error) {
 	r.lost = true
+	r.cancel(cause)
 	r.beatAt = time.Time{}
 	c.counts.LeasesLost++
 }
 
-// tellLost cancels the handler of a delivery whose lease has ended.
 func (c *consumer) tellLost(r *run, cause error) {
-	r.cancel(cause)
 	c.observe(Event{Kind: EventLeaseLost, Delivery: r.delivery, Messages: 1, Err: cause})
 }
 

@@ -40,14 +40,30 @@ func (c *consumer) start(r *run) {
 func (c *consumer) finished(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.runs, r)
 	c.running--
 	if key := r.delivery.Key; key != "" {
 		c.nextInLane(key)
 	}
 	c.startReady()
-	c.leaveLocked()
+	c.letGo(r)
 	c.changed()
+}
+
+// letGo takes a delivery out of hand; while draining it goes into the report.
+// The caller holds mu.
+func (c *consumer) letGo(r *run) {
+	delete(c.runs, r)
+	if c.begun {
+		switch r.fate {
+		case fateFinished:
+			c.report.Finished++
+		case fateReleased:
+			c.report.Released++
+		case fateAbandoned:
+			c.report.Abandoned++
+		}
+	}
+	c.leaveLocked()
 }
 
 // nextInLane starts the next delivery of a key; once a drain has begun it

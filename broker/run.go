@@ -22,7 +22,17 @@ type run struct {
 	settling bool          // no heartbeat any more
 
 	deletion deletion
+	fate     fate
 }
+
+// fate is what becomes of a delivery, as a drain reports it.
+type fate uint8
+
+const (
+	fateFinished  fate = iota // its handler returned, or it was put to rest
+	fateReleased              // it went back without that
+	fateAbandoned             // it was left
+)
 
 func newRun(c *consumer, d *Delivery, now time.Time) *run {
 	ctx, cancel := context.WithCancelCause(c.base)
@@ -37,13 +47,12 @@ func newRun(c *consumer, d *Delivery, now time.Time) *run {
 // handled settles by what the handler returned.
 func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	c := r.consumer
+	defer c.finished(r) // also if a hook ends the goroutine: no slot is lost
+	defer r.cancel(context.Canceled)
 	lost := c.stopBeat(r)
 	interrupted := err != nil && errors.Is(context.Cause(r), ErrDraining)
 	c.mu.Lock()
 	c.countResult(err)
-	if c.begun && !interrupted {
-		c.report.Finished++
-	}
 	if !interrupted {
 		c.circuit.result(time.Now(), err)
 	}
@@ -61,8 +70,9 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 		c.clearLane(d.Key)
 		r.settleFailed(err, interrupted)
 	}
-	r.cancel(context.Canceled)
-	c.finished(r)
+	if !interrupted {
+		r.fate = fateFinished
+	}
 }
 
 // delete settles a message whose handler succeeded.
@@ -142,20 +152,23 @@ func (r *run) reject(reason *RejectError) bool {
 // exhausted puts a delivery to rest that has had its attempts already.
 func (r *run) exhausted() {
 	c := r.consumer
+	defer c.finished(r)
+	defer r.cancel(context.Canceled)
 	lost := c.stopBeat(r)
 	c.clearLane(r.delivery.Key)
-	if !lost {
-		r.settleFailed(Reject(errAttempts), false)
+	if lost {
+		r.fate = fateAbandoned
+		return
 	}
-	r.cancel(context.Canceled)
-	c.finished(r)
+	r.settleFailed(Reject(errAttempts), false)
 }
 
 // skip lets go of a delivery whose lease was lost before it could start, and
 // of those behind it.
 func (r *run) skip() {
 	c := r.consumer
+	defer c.finished(r)
 	c.clearLane(r.delivery.Key)
+	r.fate = fateAbandoned
 	c.tell(r, r.delivery, context.Cause(r))
-	c.finished(r)
 }

@@ -160,37 +160,71 @@ func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 }
 
 // releaseUnstarted gives deliveries back whose handlers have not started, last
-// first.
+// first. One whose lease is lost is somebody else's and just let go.
 func (c *consumer) releaseUnstarted(waiting []*run) {
-	if len(waiting) == 0 {
+	held := make([]*run, 0, len(waiting))
+	for _, r := range slices.Backward(waiting) {
+		if !c.stopBeat(r) {
+			held = append(held, r)
+			continue
+		}
+		r.fate = fateAbandoned
+		c.tell(r, r.delivery, context.Cause(r))
+		c.letGoUnstarted(r)
+	}
+	if len(held) > 0 {
+		c.releaseAll(held)
+	}
+}
+
+// releaseAll makes one call, and another for those that failed in a way that
+// may pass.
+func (c *consumer) releaseAll(held []*run) {
+	t := triesFor(held[0].delivery)
+	for {
+		ds := make([]*Delivery, len(held))
+		for i, r := range held {
+			ds[i] = r.delivery
+		}
+		err := c.receiver.Release(c.settleContext(), 0, ds...)
+		var again []*run
+		var failure error // of those
+		for i, r := range held {
+			if err := ItemError(err, i); err == nil || !mayPass(err) {
+				c.released(r, err)
+				c.letGoUnstarted(r)
+			} else {
+				again, failure = append(again, r), err
+			}
+		}
+		if held = again; t.another(failure) {
+			continue
+		}
+		for _, r := range held {
+			c.released(r, failure)
+			c.letGoUnstarted(r)
+		}
 		return
 	}
-	slices.Reverse(waiting)
-	ds := make([]*Delivery, len(waiting))
-	for i, r := range waiting {
-		c.stopBeat(r)
-		ds[i] = r.delivery
-	}
-	err := c.receiver.Release(c.settleContext(), 0, ds...)
-	for i, r := range waiting {
-		c.released(r, ItemError(err, i))
-		r.cancel(context.Canceled)
-		c.mu.Lock()
-		delete(c.runs, r)
-		c.leaveLocked()
-		c.mu.Unlock()
-	}
+}
+
+func (c *consumer) letGoUnstarted(r *run) {
+	r.cancel(context.Canceled)
+	c.mu.Lock()
+	c.letGo(r)
+	c.mu.Unlock()
 	c.changed()
 }
 
 // released counts a release, or tells why it failed.
 func (c *consumer) released(r *run, err error) {
+	r.fate = fateReleased
+	if err != nil {
+		r.fate = fateAbandoned
+	}
 	c.mu.Lock()
 	if err == nil {
 		c.counts.Released++
-		if c.begun {
-			c.report.Released++
-		}
 	} else {
 		c.counts.Errors++
 	}

@@ -2,8 +2,11 @@ package broker_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -86,4 +89,74 @@ func TestHeartbeatThatHangsDoesNotHoldUpSettling(t *testing.T) {
 			t.Errorf("deleted %v after the handler returned", took)
 		}
 	})
+}
+
+func TestReleaseOfWhatHasNotStartedIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		tries := map[string]int{}
+		r.release = func(d *broker.Delivery) error {
+			tries[d.ID]++
+			if d.ID == "b" && tries[d.ID] < 3 {
+				return broker.ErrThrottled
+			}
+			return nil
+		}
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error { <-broker.Draining(ctx); return nil },
+			broker.Prefetch(2))
+		r.put(time.Hour, message("a", ""), message("b", ""), message("c", ""))
+		synctest.Wait()
+		if report := drain(t, sub); report.Released != 2 || sub.Counts().Released != 2 || sub.Counts().Errors != 0 {
+			t.Errorf("%+v, %+v", report, sub.Counts())
+		}
+		if tries["b"] != 3 || tries["c"] != 1 {
+			t.Errorf("released %v times, want b three times and c once", tries)
+		}
+	})
+}
+
+// A delivery whose lease was lost while it waited is somebody else's: it is not
+// given back, neither by a drain nor with its lane.
+func TestLostLeaseIsNotReleased(t *testing.T) {
+	lost := func(context.Context, *fakeHandle) error { return broker.ErrLeaseLost }
+	for name, c := range map[string]struct {
+		key    string
+		opts   []broker.SubscribeOption
+		result error
+	}{
+		"prefetched, by a drain": {"", []broker.SubscribeOption{broker.Prefetch(1)}, nil},
+		"in a lane, by a drain":  {"k", []broker.SubscribeOption{broker.Concurrency(2)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				r.extend = lost
+				var mu sync.Mutex
+				told := map[string]bool{}
+				sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+					<-broker.Draining(ctx)
+					time.Sleep(time.Second)
+					return c.result
+				}, append(c.opts, broker.OnError(func(_ context.Context, d *broker.Delivery, err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if d != nil && errors.Is(err, broker.ErrLeaseLost) {
+						told[d.ID] = true
+					}
+				}))...)
+				r.put(30*time.Second, message("a", c.key), message("b", c.key))
+				time.Sleep(20 * time.Second)
+				report := drain(t, sub)
+				for _, e := range r.log() {
+					if strings.HasPrefix(e, "release b") {
+						t.Errorf("settled %q", r.log())
+					}
+				}
+				if want := (broker.Report{Subject: "q", Finished: 1, Abandoned: 1}); report != want {
+					t.Errorf("report: %+v, want %+v", report, want)
+				}
+				if !told["b"] {
+					t.Errorf("told of lost leases of %v, want b too", told)
+				}
+			})
+		})
+	}
 }

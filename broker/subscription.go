@@ -21,7 +21,6 @@ type Subscription struct {
 	end      func()          // called when no handler runs any more; may be nil
 	cancel   func(error)     // cancels every handler's context
 	draining chan struct{}   // closed when the drain begins
-	stopped  chan struct{}   // closed when the intake has stopped
 	done     chan struct{}   // closed when all is over
 
 	consumer *consumer // nil on a backend without leases
@@ -56,17 +55,19 @@ type Counts struct {
 	InFlight    int    // deliveries in hand now, waiting or running
 }
 
-// Report says how a drain ended.
+// Report says how a drain ended. It counts each delivery that was in hand when
+// the drain began, or came after that, once.
 type Report struct {
 	Subject string
-	// Finished handlers were running when the drain began, or began while the
-	// intake stopped, and have returned.
+	// Finished handlers were running or being settled when the drain began, or
+	// began while the intake stopped, and have returned, successfully or not.
 	Finished int
 	// Released messages went back: never started, or interrupted by the
 	// drain's deadline. On SQS and JetStream that counts as an attempt.
 	Released int
-	// Abandoned messages were left: their handler had not returned by then, or
-	// a backend without settling discarded them.
+	// Abandoned messages were left: their handler had not returned and been
+	// settled by then, they could not be released, their lease was lost before
+	// they started, or a backend without settling discarded them.
 	Abandoned int
 }
 
@@ -74,7 +75,6 @@ func (s *Subscription) init(ctx context.Context, subject string) {
 	s.subject = subject
 	s.base = context.WithoutCancel(ctx)
 	s.draining = make(chan struct{})
-	s.stopped = make(chan struct{})
 	s.done = make(chan struct{})
 	s.empty = make(chan struct{})
 	s.report.Subject = subject
@@ -117,24 +117,29 @@ func (s *Subscription) Counts() Counts {
 // Drain with a context that never ends waits as long as handlers run.
 func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	s.begin(nil)
-	over := (<-chan struct{})(s.done)
+	over, own := (<-chan struct{})(s.done), 0
 	if inside(ctx, s) {
-		over = s.callFromHandler()
+		over, own = s.callFromHandler(), 1
 		defer s.callReturned()
 	}
 	select {
 	case <-over:
-		return s.reportNow(false), nil
+		return s.reportNow(), nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-over: // both had happened
+		return s.reportNow(), nil
+	default:
 	}
 	s.cancel(ErrDraining)
 	grace := time.NewTimer(drainGrace)
 	defer grace.Stop()
 	select {
 	case <-over:
-		return s.reportNow(false), context.Cause(ctx)
+		return s.reportNow(), context.Cause(ctx)
 	case <-grace.C:
-		return s.reportNow(true), context.Cause(ctx)
+		return s.reportUnfinished(own), context.Cause(ctx)
 	}
 }
 
@@ -159,8 +164,7 @@ func (s *Subscription) finish() {
 	s.mu.Unlock()
 	stop()
 	s.mu.Lock()
-	close(s.stopped) // only now: stop may still have dispatched what the client had
-	s.dry = true
+	s.dry = true // only now: stop may still have dispatched what the client had
 	s.checkIdle()
 	s.mu.Unlock()
 	<-s.empty
@@ -250,15 +254,20 @@ func panicked(err error) bool {
 	return ok || errors.Is(err, errGoexit)
 }
 
-// reportNow is the report as it stands; unfinished counts what still runs as
-// abandoned.
-func (s *Subscription) reportNow(unfinished bool) Report {
+// reportNow is the report as it stands.
+func (s *Subscription) reportNow() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.report
+}
+
+// reportUnfinished counts what still runs as abandoned, but for the caller's
+// own handlers.
+func (s *Subscription) reportUnfinished(own int) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.report
-	if unfinished {
-		r.Abandoned += s.counts.InFlight - s.calls
-	}
+	r.Abandoned += max(s.counts.InFlight-own, 0)
 	return r
 }
 
