@@ -191,13 +191,13 @@ func (e *BatchError) Unwrap() []error {
 }
 
 // ItemError returns the error of item i of a batch call: its own entry of a
-// [*BatchError], or err itself if the call failed as a whole.
+// [*BatchError], or err itself if the call failed as a whole or has no entry for
+// the item.
 func ItemError(err error, i int) error {
 	if batch, ok := errors.AsType[*BatchError](err); ok {
 		if i < len(batch.Errs) {
 			return batch.Errs[i]
 		}
-		return nil
 	}
 	return err
 }

@@ -88,7 +88,7 @@ func TestItemError(t *testing.T) {
 		err  error
 		i    int
 		want error
-	}{{nil, 0, nil}, {io.EOF, 7, io.EOF}, {batch, 0, nil}, {batch, 1, io.EOF}, {batch, 2, nil}} {
+	}{{nil, 0, nil}, {io.EOF, 7, io.EOF}, {batch, 0, nil}, {batch, 1, io.EOF}, {batch, 2, io.EOF}} {
 		if got := broker.ItemError(c.err, c.i); !errors.Is(got, c.want) {
 			t.Errorf("ItemError(%v, %d) = %v, want %v", c.err, c.i, got, c.want)
 		}
