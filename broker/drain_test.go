@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -311,6 +312,16 @@ func TestBackoffDelay(t *testing.T) {
 	}
 	if got := (broker.Backoff{}).Delay(1<<40, 1); got != broker.DefaultBackoff.Max {
 		t.Errorf("the zero Backoff: %v", got)
+	}
+	for _, b := range []broker.Backoff{{Min: time.Second, Max: math.MaxInt64}, {Min: 3, Max: math.MaxInt64}} {
+		for attempt := range 200 {
+			if d, least := b.Delay(attempt, 0), b.Delay(attempt-1, 0); d < least {
+				t.Fatalf("%+v: %v after attempt %d, %v before", b, d, attempt, least)
+			}
+		}
+		if got := b.Delay(200, 0); got != math.MaxInt64/2 {
+			t.Errorf("%+v: %v, want half of the most", b, got)
+		}
 	}
 }
 

@@ -4,7 +4,7 @@ import "time"
 
 // Observer is told of everything that happens to a subscription's messages, for
 // metrics and traces, without wrapping handlers. It is called from the
-// subscription's goroutines, several at once, and must return soon.
+// subscription's goroutines, several at once, and must return soon, as [OnError].
 type Observer func(Event)
 
 // EventKind says what happened.

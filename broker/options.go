@@ -88,7 +88,9 @@ type Circuit struct {
 // failed heartbeat, a settlement that failed for good, a lost lease; and, with a
 // nil delivery, of what went wrong for the subscription: a failed receive,
 // dropped messages. It is called from the subscription's goroutines, several at once
-// if handlers run at once, and must return soon.
+// if handlers run at once, and must return soon: a panic ends the process, a
+// t.FailNow the goroutine that called it, and Drain belongs on a goroutine of
+// its own, since a drain may wait for the hook.
 type OnError func(ctx context.Context, d *Delivery, err error)
 
 // Logger is where a subscription logs what [OnError] is told, at level Warn.
@@ -125,11 +127,10 @@ func (b Backoff) orDefault() Backoff {
 // as 1). random is a number in [0, 1), such as [rand.Float64] gives.
 func (b Backoff) Delay(attempt int, random float64) time.Duration {
 	b = b.orDefault()
-	d := b.Min
-	for i := 1; i < attempt && d < b.Max; i++ {
-		d *= 2
+	d := min(b.Min, b.Max)
+	for i := 1; i < attempt && 0 < d && d < b.Max; i++ {
+		d += min(d, b.Max-d) // never beyond Max, which may be the greatest Duration
 	}
-	d = min(d, b.Max)
 	return d/2 + time.Duration(random*float64(d-d/2))
 }
 
