@@ -82,9 +82,11 @@ func (p *Dispatcher) Run(stop func(ctx context.Context) (discarded int)) {
 	}
 	s.mu.Lock()
 	begun := s.begun
-	s.stop = stopIntake
+	if !begun {
+		s.stop = stopIntake
+	}
 	s.mu.Unlock()
-	if begun { // the backend ended it before it ran
+	if begun { // the backend ended it before it ran, and finish calls the empty stop
 		stopIntake()
 	}
 }
@@ -107,10 +109,14 @@ func (p *Dispatcher) Dispatch(d *Delivery) {
 
 // handled takes the handler's result.
 func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
-	s := &p.sub
+	defer p.leave(err) // also if the hook ends the goroutine: no slot is lost
 	if err != nil {
-		s.tell(ctx, d, err)
+		p.sub.tell(ctx, d, err)
 	}
+}
+
+func (p *Dispatcher) leave(err error) {
+	s := &p.sub
 	s.mu.Lock()
 	s.countResult(err)
 	if s.begun {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -181,5 +182,40 @@ func TestIntakeSurvivesANilDelivery(t *testing.T) {
 		if len(told) != 1 || sub.Counts().Errors != 1 || sub.Counts().Received != 1 {
 			t.Errorf("told %v, %+v", told, sub.Counts())
 		}
+	})
+}
+
+// A hook that ends its goroutine, as t.FailNow does, wedges no slot.
+func TestHookThatEndsItsGoroutine(t *testing.T) {
+	boom := errors.New("boom")
+	t.Run("handler's", func(t *testing.T) {
+		bubble(t, func(t *testing.T, r *fakeReceiver) {
+			sub := consume(t, r, func(context.Context, *broker.Delivery) error { return boom },
+				broker.OnError(func(context.Context, *broker.Delivery, error) { goexit() }))
+			r.put(0, message("a", ""), message("b", ""))
+			time.Sleep(time.Minute)
+			if snap := sub.Snapshot(); snap.InFlight != 0 || snap.Failed != 2 {
+				t.Errorf("%+v", snap)
+			}
+			drain(t, sub)
+		})
+	})
+	t.Run("dispatcher's", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return boom },
+				broker.Concurrency(2), broker.OnError(func(context.Context, *broker.Delivery, error) { goexit() }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Run(func(context.Context) int { return 0 })
+			for range 3 {
+				p.Dispatch(message("x", ""))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if report, err := p.Subscription().Drain(ctx); err != nil {
+				t.Errorf("Drain() = %+v, %v", report, err)
+			}
+		})
 	})
 }

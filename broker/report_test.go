@@ -117,3 +117,19 @@ func TestDrainOfWhatIsOverIgnoresItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestDispatcherEndedWhileItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := broker.NewSubscription(t.Context(), "fake", "s", succeed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := 0
+		p.End(broker.ErrClosed)
+		p.Run(func(context.Context) int { stopped++; return 0 })
+		<-p.Subscription().Done()
+		if stopped != 1 {
+			t.Errorf("stop was called %d times, want once", stopped)
+		}
+	})
+}
