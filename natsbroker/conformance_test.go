@@ -30,8 +30,7 @@ func TestConformance(t *testing.T) {
 
 		Wildcards: true,
 		Unknown: map[string]string{
-			"publish.storedBy": "the streams are not read",
-			"publish.readers":  "the server does not tell a client",
+			"publish.readers": "the server does not tell a client",
 		},
 		Foreign: func(tb testing.TB, _ broker.Broker, subject string) []broker.Message {
 			tb.Helper()

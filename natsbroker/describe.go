@@ -12,19 +12,37 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Describe tells what core NATS promises for a subject. It reads max_payload
-// and the connection's encryption; the rest are constants of the protocol.
-// Which stream stores the subject, if any, is not read. It does no I/O, needs
-// no permission, and refuses wildcards: a wildcard has no one answer.
+// Describe tells what core NATS promises for a subject. Most of it are constants
+// of the protocol. Three things are read, each time anew: max_payload and the
+// encryption of the connection, and which stream of JetStream stores the subject,
+// if any; see StoredBy, WithoutReader and RequestReply. A subject that no stream
+// stores is gone unless somebody listens just then.
+//
+// The last costs two round trips: a STREAM.LIST, which needs the permission to
+// publish to $JS.API.STREAM.LIST, and from nats-server 2.11 on a trace, which asks
+// the servers what they would do with a message, without one being delivered or
+// stored, and needs the permission to publish to the subject. A permission that
+// is missing looks like no answer: each is waited for at most 2 s. What could not
+// be read is unknown, with the reason. On an older server a subject that no
+// stream lists is unknown too, because mappings of the account are not seen. The
+// connection's own error handler is told of what the server denies.
+//
+// A wildcard has no one answer and is refused.
 func (b *Broker) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
-	if err := b.ready(ctx, "describe", destination); err != nil {
+	const op = "describe"
+	if err := b.ready(ctx, op, destination); err != nil {
 		return broker.Semantics{}, err
 	}
 	native := b.address(destination)
 	if err := natsrules.CheckSubject(native); err != nil {
 		return broker.Semantics{}, err
 	}
-	const stored = "this broker does not read the streams"
+	ctx, cancel := b.withDeadline(ctx)
+	defer cancel()
+	stored, err := b.capture(ctx, native)
+	if err != nil {
+		return broker.Semantics{}, b.failure(op, destination, err)
+	}
 	return broker.Semantics{
 		Destination: destination,
 		Backend:     backend,
@@ -35,7 +53,7 @@ func (b *Broker) Describe(ctx context.Context, destination string) (broker.Seman
 		WhenFull:    broker.None[broker.Full](docs),
 		AtRest:      broker.None[broker.AtRest](docs),
 		InTransit:   b.inTransit(),
-		Publish:     b.publishing(stored),
+		Publish:     b.publishing(&stored),
 		Receive:     receiving(),
 	}, nil
 }
@@ -50,12 +68,12 @@ const (
 	docsWire  = "docs.nats.io/reference/reference-protocols/nats-protocol"
 )
 
-func (b *Broker) publishing(stored string) broker.Publishing {
+func (b *Broker) publishing(stored *capture) broker.Publishing {
 	return broker.Publishing{
 		Offered:       broker.Known(true, docsSend),
-		StoredBy:      broker.Unknown[string](stored),
+		StoredBy:      stored.storedBy(),
 		Confirm:       broker.Known(broker.ConfirmSent, docsSend),
-		WithoutReader: broker.Known(false, docsSend),
+		WithoutReader: stored.withoutReader(),
 		Readers:       broker.Unknown[int]("the server does not tell a client"),
 		Ordering:      broker.Known(broker.OrderingPerPublisher, docsSend),
 		KeyRequired:   broker.Known(false, docsSend),
@@ -73,7 +91,7 @@ func (b *Broker) publishing(stored string) broker.Publishing {
 		MaxBatch:      broker.None[int](docsWire),
 		MaxBatchSize:  broker.None[int64](docsWire),
 		BatchAtomic:   broker.Known(false, docsWire),
-		RequestReply:  broker.Known(true, docsAsk+", unless a stream captures the subject"),
+		RequestReply:  stored.requestReply(),
 	}
 }
 

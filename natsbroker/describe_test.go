@@ -28,8 +28,8 @@ func TestDescribe(t *testing.T) {
 	if f := got.InTransit; f.State != broker.StateNone {
 		t.Errorf("in transit: got %+v, want none", f)
 	}
-	if f := got.Publish.StoredBy; f.State != broker.StateUnknown || f.From == "" {
-		t.Errorf("stored by: got %+v, want unknown with a reason", f)
+	if f := got.Publish.StoredBy; f.State != broker.StateNone || f.From == "" {
+		t.Errorf("stored by: got %+v, want none, and from where", f)
 	}
 	if got.Receive.Guarantee.V != broker.GuaranteeAtMostOnce || got.Publish.Confirm.V != broker.ConfirmSent || got.Receive.Slow.V != broker.SlowDrops {
 		t.Errorf("got\n%v", got)

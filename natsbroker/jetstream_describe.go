@@ -130,9 +130,9 @@ func noStorage(s *broker.Semantics, why string) {
 func (j *JetStream) publishing(c *capture) broker.Publishing {
 	p := broker.Publishing{
 		Offered:       broker.Known(true, jsDocs),
-		StoredBy:      broker.Unknown[string](c.from),
+		StoredBy:      c.storedBy(),
 		Confirm:       broker.Unknown[broker.Confirm](c.from),
-		WithoutReader: broker.Unknown[bool](c.from),
+		WithoutReader: c.withoutReader(),
 		Readers:       broker.Unknown[int]("a stream's consumers may read or not"),
 		Ordering:      broker.Known(broker.OrderingTotal, jsDocs),
 		KeyRequired:   broker.Known(false, jsDocs),
@@ -152,9 +152,6 @@ func (j *JetStream) publishing(c *capture) broker.Publishing {
 		BatchAtomic:   broker.Known(false, jsDocsBatch),
 		RequestReply:  broker.Unknown[bool](c.from),
 	}
-	if c.stream != "" {
-		p.StoredBy = broker.Known(c.stream, c.from)
-	}
 	if c.config != nil {
 		configured(&p, c.config)
 	}
@@ -172,7 +169,6 @@ func configured(p *broker.Publishing, c *jetstream.StreamConfig) {
 	if c.Sealed {
 		p.Offered = broker.Known(false, "sealed")
 	}
-	p.WithoutReader = broker.Known(c.Retention != jetstream.InterestPolicy, "retention")
 	p.DedupBy, p.DedupWindow, p.DedupScope = broker.None[broker.DedupBy]("duplicate_window"),
 		broker.None[time.Duration]("duplicate_window"), broker.None[broker.Scope]("duplicate_window")
 	if c.Duplicates > 0 {

@@ -118,7 +118,7 @@ func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 	if _, err := js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p")), nil)
+	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

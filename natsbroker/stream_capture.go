@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
 )
 
 // lookLimit bounds each of the two questions of a capture. Where the
@@ -31,6 +33,9 @@ type capture struct {
 	known  bool                    // whether there is one, or none
 	config *jetstream.StreamConfig // nil where it may not be read, or there is none
 	from   string                  // what it was read from, or why it is not known
+	// unlisted: no stream has the subject in its configuration, and no more can
+	// be known because the server cannot be traced.
+	unlisted bool
 }
 
 // readCapture asks two ways which stream stores a literal subject, since each
@@ -65,7 +70,58 @@ func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, na
 	case listed != nil:
 		return capture{stream: listed.Name, known: true, config: listed, from: list}, nil
 	}
-	return capture{from: fmt.Sprintf("%s has none, and mappings stay unseen: %v", list, traceErr)}, nil
+	return capture{unlisted: true, from: fmt.Sprintf("%s has none, and mappings stay unseen: %v", list, traceErr)}, nil
+}
+
+// capture is what stores a subject of core NATS. While the connection is down
+// nothing is asked: a trace that waits for the reconnect might reach a server
+// that delivers it.
+func (b *Broker) capture(ctx context.Context, native string) (capture, error) {
+	if !b.conn.IsConnected() {
+		return capture{from: nats.ErrDisconnected.Error()}, nil
+	}
+	api, err := jetstream.New(b.conn)
+	if err != nil {
+		return capture{}, err
+	}
+	return readCapture(ctx, b.conn, api, native)
+}
+
+func (c *capture) storedBy() broker.Fact[string] {
+	switch {
+	case c.stream != "":
+		return broker.Known(c.stream, c.from)
+	case c.known:
+		return broker.None[string](c.from)
+	}
+	return broker.Unknown[string](c.from)
+}
+
+// withoutReader is whether a message is kept though nobody reads.
+func (c *capture) withoutReader() broker.Fact[bool] {
+	switch {
+	case c.config != nil:
+		return broker.Known(c.config.Retention != jetstream.InterestPolicy, "retention of stream "+c.stream)
+	case c.stream != "":
+		return broker.Unknown[bool]("the configuration of stream " + c.stream + " could not be read")
+	case c.known:
+		return broker.Known(false, c.from)
+	}
+	return broker.Unknown[bool](c.from)
+}
+
+// requestReply is whether the first reply to a request is a responder's: a
+// stream acknowledges what it stores, and its acknowledgement is a reply.
+func (c *capture) requestReply() broker.Fact[bool] {
+	switch {
+	case c.config != nil:
+		return broker.Known(c.config.NoAck, "no_ack of stream "+c.stream)
+	case c.stream != "":
+		return broker.Unknown[bool]("the configuration of stream " + c.stream + " could not be read")
+	case c.known, c.unlisted:
+		return broker.Known(true, docsAsk+"; "+c.from)
+	}
+	return broker.Unknown[bool](c.from)
 }
 
 // listStream finds the stream in the configurations, nil if there is none.
