@@ -22,6 +22,7 @@ const (
 	OpRelease   Op = "release"
 	OpReject    Op = "reject"
 	OpDescribe  Op = "describe"
+	OpHealth    Op = "health"
 	OpFlush     Op = "flush"
 	OpPing      Op = "ping"
 )

@@ -75,3 +75,17 @@ func (s *Set) Close(ctx context.Context) error {
 	drains.Wait()
 	return errors.Join(errs...)
 }
+
+// Dropped is how many messages those subscriptions have dropped whose subject is
+// wanted.
+func (s *Set) Dropped(wanted func(subject string) bool) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var n uint64
+	for sub := range s.subs {
+		if wanted(sub.Subject()) {
+			n += sub.Counts().Dropped
+		}
+	}
+	return n
+}

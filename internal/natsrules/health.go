@@ -1,0 +1,22 @@
+package natsrules
+
+import (
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// Health is that of a subject of core NATS, whose subscriptions here have
+// dropped so many messages: nothing is stored, so nothing else is to be told.
+func Health(destination string, dropped uint64) broker.Health {
+	const stored = "core NATS stores nothing"
+	count, age, yes := broker.None[int64](stored), broker.None[time.Duration](stored), broker.None[bool](stored)
+	return broker.Health{
+		Destination: destination,
+		Ready:       count, InFlight: count, Delayed: count, OldestAge: age,
+		Dropped:          broker.Known(int64(dropped), "the subscriptions of this broker"), //nolint:gosec // a count of messages
+		Unchanged:        broker.None[time.Duration]("a subject has no configuration"),
+		DeadLetterExists: yes, DeadLetterReady: count, DeadLetterOldest: age,
+		DeadLetterRetention: age, DeadLetterKeepsAge: yes,
+	}
+}
