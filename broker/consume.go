@@ -76,6 +76,7 @@ type consumer struct {
 
 	settleCtx   context.Context // shared by settling calls that begin before settleUntil
 	settleUntil time.Time
+	settleEnd   context.CancelFunc
 
 	heart heart
 }
@@ -117,7 +118,7 @@ func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts 
 	c.init(ctx, queue)
 	c.intake, c.halt = context.WithCancel(c.base)
 	c.stop = c.stopIntake
-	c.end = c.heart.stop
+	c.end = c.allSettled
 	c.cancel = c.cancelHandlers
 	c.consumer = c
 	return c, nil
@@ -136,6 +137,16 @@ func (c *consumer) stopIntake() {
 	}
 	c.mu.Unlock()
 	c.releaseUnstarted(waiting)
+}
+
+// allSettled is called when nothing is in hand any more.
+func (c *consumer) allSettled() {
+	c.heart.stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settleEnd != nil {
+		c.settleEnd()
+	}
 }
 
 // cancelHandlers is the drain's last stage. Leases are not renewed any more,

@@ -23,9 +23,8 @@ func (c *consumer) settleContext() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.settleCtx == nil || now.After(c.settleUntil) {
-		ctx, cancel := context.WithDeadline(c.base, now.Add(2*settleTimeout))
-		context.AfterFunc(ctx, cancel) // at its deadline: calls may need it until then
-		c.settleCtx = ctx
+		// The one before ends at its deadline: calls may need it until then.
+		c.settleCtx, c.settleEnd = context.WithDeadline(c.base, now.Add(2*settleTimeout))
 		c.settleUntil = now.Add(settleTimeout)
 	}
 	return c.settleCtx

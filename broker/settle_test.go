@@ -160,3 +160,18 @@ func TestLostLeaseIsNotReleased(t *testing.T) {
 		})
 	}
 }
+
+// The context that settlements share ends with the subscription.
+func TestSettlingContextEndsWithTheSubscription(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var over func() error
+		r.settle = func(ctx context.Context, _, _ string) { over = ctx.Err }
+		sub := consume(t, r, succeed)
+		r.put(0, message("a", ""))
+		synctest.Wait()
+		drain(t, sub)
+		if over == nil || over() == nil {
+			t.Error("the context outlives the subscription")
+		}
+	})
+}
