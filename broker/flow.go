@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -83,7 +84,8 @@ func (c *circuit) result(now time.Time, err error) {
 		return
 	}
 	if c.openTill.IsZero() || trial {
-		c.pause = min(max(2*c.pause, c.Pause), 16*c.Pause)
+		most := min(c.Pause, math.MaxInt64/16) * 16 // what doubling must not pass, the greatest Duration neither
+		c.pause = max(c.Pause, c.pause+min(c.pause, most-c.pause))
 		c.openTill = now.Add(c.pause)
 		c.reason = err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -483,4 +484,30 @@ func TestLeaseTimeout(t *testing.T) {
 	if err := broker.LeaseTimeout(0.5)(succeed)(t.Context(), message("a", "")); err != nil {
 		t.Errorf("without a lease: %v", err)
 	}
+}
+
+// A pause that cannot double stays what it is.
+func TestCircuitWithTheLongestPause(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return errors.New("down") },
+			broker.Circuit{Failures: 1, Pause: math.MaxInt64})
+		for i := range 5 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		time.Sleep(time.Hour)
+		if n := sub.Counts().Failed; n != 1 {
+			t.Errorf("%d handlers failed, want one: the circuit is open", n)
+		}
+		drain(t, sub)
+	})
+}
+
+func TestMostConcurrencyAndPrefetch(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, succeed, broker.Concurrency(math.MaxInt), broker.Prefetch(math.MaxInt))
+		r.put(0, message("a", ""))
+		time.Sleep(time.Minute)
+		wantLog(t, r, "delete a")
+		drain(t, sub)
+	})
 }

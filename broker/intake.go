@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -111,14 +112,20 @@ func (c *consumer) awaitRoom() int {
 	}
 }
 
+// free is how many messages more may be in hand or asked for. The caller holds
+// mu.
+func (c *consumer) free() int {
+	room := c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
+	return room - c.counts.InFlight - c.asked
+}
+
 // reserve takes room for as many messages as there is room for, unless that is
 // fewer than low, and returns for how many. The caller holds mu.
 func (c *consumer) reserve(now time.Time, low int) int {
 	if c.begun || c.paused {
 		return 0
 	}
-	n := c.concurrency + c.prefetch - c.counts.InFlight - c.asked
-	n = c.circuit.most(now, n, c.counts.InFlight+c.asked)
+	n := c.circuit.most(now, c.free(), c.counts.InFlight+c.asked)
 	if c.batch > 0 {
 		n = min(n, c.batch)
 	}
@@ -135,7 +142,7 @@ func (c *consumer) reserve(now time.Time, low int) int {
 // blockedFor is how long the rate or the circuit keep the intake shut, 0 if
 // only a change can open it. The caller holds mu.
 func (c *consumer) blockedFor(now time.Time) time.Duration {
-	if c.paused || c.concurrency+c.prefetch <= c.counts.InFlight+c.asked {
+	if c.paused || c.free() <= 0 {
 		return 0
 	}
 	return max(c.circuit.shutFor(now), c.tokens.emptyFor(now))
@@ -196,8 +203,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 // pollInParallel adds a poll if there is room for a full batch beside those
 // that are under way. The caller holds mu.
 func (c *consumer) pollInParallel() {
-	free := c.concurrency + c.prefetch - c.counts.InFlight - c.asked
-	if c.begun || c.paused || free < 2*c.batch { // one for this poll's next receive, one for the further one's
+	if c.begun || c.paused || c.free() < 2*c.batch { // one for this poll's next receive, one for the further one's
 		return
 	}
 	c.polls.Go(c.pollMore)
