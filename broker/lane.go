@@ -40,6 +40,11 @@ func (c *consumer) start(r *run) {
 func (c *consumer) finished(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for r.failed && len(c.lanes[r.delivery.Key]) > 0 { // it came while the failed one was settled
+		c.mu.Unlock()
+		c.clearLane(r)
+		c.mu.Lock()
+	}
 	c.running--
 	if key := r.delivery.Key; key != "" {
 		c.nextInLane(key)
@@ -96,10 +101,12 @@ func (c *consumer) startReady() {
 
 // clearLane gives back what waits behind a delivery that failed, last first,
 // and returns once that is done.
-func (c *consumer) clearLane(key string) {
+func (c *consumer) clearLane(r *run) {
+	key := r.delivery.Key
 	if key == "" {
 		return
 	}
+	r.failed = true
 	c.mu.Lock()
 	waiting := c.lanes[key]
 	if len(waiting) > 0 {

@@ -23,6 +23,7 @@ type run struct {
 
 	deletion deletion
 	fate     fate
+	failed   bool // what is behind it in its lane goes back
 }
 
 // fate is what becomes of a delivery, as a drain reports it.
@@ -65,9 +66,9 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	case err == nil:
 		r.delete()
 	case lost:
-		c.clearLane(d.Key) // somebody else has the message: nothing to settle
+		c.clearLane(r) // somebody else has the message: nothing to settle
 	default:
-		c.clearLane(d.Key)
+		c.clearLane(r)
 		r.settleFailed(err, interrupted)
 	}
 	if !interrupted {
@@ -95,7 +96,7 @@ func (r *run) delete() {
 	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "delete", Err: err})
 	if err != nil {
 		c.tell(r, d, err)
-		c.clearLane(d.Key)
+		c.clearLane(r)
 	}
 }
 
@@ -155,7 +156,7 @@ func (r *run) exhausted() {
 	defer c.finished(r)
 	defer r.cancel(context.Canceled)
 	lost := c.stopBeat(r)
-	c.clearLane(r.delivery.Key)
+	c.clearLane(r)
 	if lost {
 		r.fate = fateAbandoned
 		return
@@ -168,7 +169,7 @@ func (r *run) exhausted() {
 func (r *run) skip() {
 	c := r.consumer
 	defer c.finished(r)
-	c.clearLane(r.delivery.Key)
+	c.clearLane(r)
 	r.fate = fateAbandoned
 	c.tell(r, r.delivery, context.Cause(r))
 }
