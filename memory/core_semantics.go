@@ -30,7 +30,7 @@ func (b *CoreNATS) Describe(ctx context.Context, destination string) (broker.Sem
 		Retention:  broker.None[time.Duration](nothingStored),
 		WhenFull:   broker.None[broker.Full](nothingStored),
 		AtRest:     broker.None[broker.AtRest](nothingStored),
-		InTransit:  broker.None[string]("memory: there is no connection"),
+		InTransit:  broker.Known(inProcess, "memory: there is no connection"),
 		Publish:    b.publishing(),
 		Receive:    b.receiving(),
 	}

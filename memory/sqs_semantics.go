@@ -11,6 +11,9 @@ import (
 // what the documents of the real thing say.
 const contract = "contract: "
 
+// inProcess is how messages travel here: nobody can listen in.
+const inProcess = "in process"
+
 // Describe implements [broker.Describer]: the contract of SQS for a queue of
 // that kind, with the queue's present options. Durability is the contract's;
 // what this process holds is gone when it ends.
@@ -26,8 +29,8 @@ func (b *SQS) Describe(ctx context.Context, subject string) (broker.Semantics, e
 	s := sqsrules.Contract(q.rules.FIFO, contract)
 	s.Destination, s.Backend = subject, backend
 	s.Retention = broker.Known(o.Retention, contract+"MessageRetentionPeriod")
-	s.AtRest = broker.None[broker.AtRest](contract + "SqsManagedSseEnabled")
-	s.InTransit = broker.None[string]("memory: there is no connection")
+	s.AtRest = broker.Known(broker.AtRestSSESQS, contract+"SqsManagedSseEnabled, on in a new queue")
+	s.InTransit = broker.Known(inProcess, "memory: there is no connection")
 	s.Publish.StoredBy = broker.Known(q.name, contract+"QueueArn")
 	s.Publish.QueueDelay = broker.Known(o.Delay, contract+"DelaySeconds")
 	s.Receive.Lease = broker.Known(o.Visibility, contract+"VisibilityTimeout")

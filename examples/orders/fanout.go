@@ -96,7 +96,7 @@ func (s *story) fanOut(ctx context.Context) error {
 	published, err := publishPlaced(ctx, s.broker, flusher, s.in.orders, s.progress.tick)
 	err = errors.Join(err, drainTaps(ctx, taps))
 
-	s.saw(placed)
+	s.saw(placed, asEvents)
 	s.table.add(row{name: placed, published: count(published), unsent: count(len(s.in.orders) - published)})
 	s.say("published %d orders to %s", published, placed)
 	for _, t := range taps {

@@ -26,6 +26,9 @@ var workQueues = []workQueue{
 const (
 	maxReceives = 3               // attempts before a message is dead-lettered
 	visibility  = 5 * time.Second // until a message whose consumer died comes again
+	// A Standard queue's dead letters go on ageing from their first sending:
+	// kept as long as SQS can, they outlive the four days of the queue itself.
+	deadRetention = 14 * 24 * time.Hour
 )
 
 // message puts an order into the form that the queue takes.

@@ -82,7 +82,9 @@ type queueSet struct {
 
 func (s *queueSet) createAll(ctx context.Context) error {
 	for _, q := range workQueues {
-		dead, err := s.create(ctx, q.dead, q.fifo, map[string]string{})
+		dead, err := s.create(ctx, q.dead, q.fifo, map[string]string{
+			string(types.QueueAttributeNameMessageRetentionPeriod): strconv.Itoa(int(deadRetention.Seconds())),
+		})
 		if err != nil {
 			return err
 		}

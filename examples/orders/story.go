@@ -61,12 +61,12 @@ type story struct {
 	unwritten error // the first failure to write to out
 	progress  *progress
 
-	broker       broker.Broker
-	in           input
-	table        table
-	destinations []string // whose semantics are shown
-	failed       bool
-	warnings     sync.Mutex
+	broker   broker.Broker
+	in       input
+	table    table
+	used     []used // destinations, whose semantics are shown
+	failed   bool
+	warnings sync.Mutex
 }
 
 // stage is one part of the story. A backend that cannot do it refuses before
@@ -95,6 +95,7 @@ func (s *story) tell(ctx context.Context, source io.Reader) (err error) {
 		defer func() { err = errors.Join(err, s.close(ctx, remove)) }()
 		s.runStages(ctx)
 		s.describe(ctx)
+		s.check(ctx)
 	}
 	s.progress.clear()
 	s.print("\nWhat happened\n%s%d orders unaccounted for\n", &s.table, s.table.unaccounted())
@@ -163,7 +164,7 @@ func (s *story) workOff(ctx context.Context) error {
 
 func (s *story) reportQueue(w *worker, c broker.Counts) {
 	q, sums := w.queue, w.ledger.sums()
-	s.saw(q.name)
+	s.saw(q.name, asQueue(q, s.work))
 	s.say("%s: %d orders processed, %d duplicates dropped by the queue, %d recognised by the consumer",
 		q.name, sums.booked, sums.dropped, sums.absorbed)
 	for _, line := range w.ledger.troubles() {
@@ -202,7 +203,9 @@ func (s *story) exitCode(ctx context.Context) int {
 }
 
 // saw notes a destination that the story used.
-func (s *story) saw(destination string) { s.destinations = append(s.destinations, destination) }
+func (s *story) saw(destination string, u broker.Usage) {
+	s.used = append(s.used, used{destination, u})
+}
 
 func (s *story) heading(title string) { s.print("\n%s\n", title) }
 

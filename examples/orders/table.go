@@ -101,15 +101,15 @@ var facts = []struct {
 func (s *story) describe(ctx context.Context) {
 	ctx, cancel := wrapUp(ctx)
 	defer cancel()
-	if len(s.destinations) == 0 {
+	if len(s.used) == 0 {
 		return
 	}
 	s.heading("What the destinations promise")
 	var all []broker.Semantics
-	for _, destination := range s.destinations {
-		semantics, err := s.broker.Describe(ctx, destination)
+	for _, u := range s.used {
+		semantics, err := s.broker.Describe(ctx, u.destination)
 		if err != nil {
-			s.say("%s: %v", destination, err)
+			s.say("%s: %v", u.destination, err)
 			s.failed = true
 			continue
 		}

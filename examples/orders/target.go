@@ -135,7 +135,7 @@ func openMemory() (broker.Broker, error) {
 	b := memory.New(nil)
 	for _, q := range workQueues {
 		err := errors.Join(
-			b.SQS().CreateQueue(q.dead, memory.QueueOptions{}),
+			b.SQS().CreateQueue(q.dead, memory.QueueOptions{Retention: deadRetention}),
 			b.SQS().CreateQueue(q.name, memory.QueueOptions{
 				Visibility: visibility, DeadLetter: q.dead, MaxReceives: maxReceives,
 			}),
