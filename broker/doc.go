@@ -136,7 +136,7 @@
 // may add fields to structs ([Message], [Delivery], [Receipt], [Counts],
 // [Report], [Semantics]), options, error categories and words of the semantics
 // vocabulary; write composite literals with field names and handle an unknown
-// word. Scatter-gather will be such a role. Outcomes and states keep their
+// word. Outcomes and states keep their
 // meaning.
 //
 // # Why it is like this

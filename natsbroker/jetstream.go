@@ -136,8 +136,8 @@ func (j *JetStream) Conn() *nats.Conn { return j.conn }
 // this package does not offer.
 func (j *JetStream) API() jetstream.JetStream { return j.api }
 
-// As finds [broker.Requester] and [broker.Responder], which are the core
-// Broker's: for subjects that no stream captures.
+// As finds [broker.Requester], [broker.Responder] and [broker.Gatherer], which are
+// the core Broker's: for subjects that no stream captures.
 func (j *JetStream) As(target any) bool {
 	switch t := target.(type) {
 	case *broker.Requester:
@@ -146,6 +146,11 @@ func (j *JetStream) As(target any) bool {
 		}
 		return t != nil
 	case *broker.Responder:
+		if t != nil {
+			*t = j.core
+		}
+		return t != nil
+	case *broker.Gatherer:
 		if t != nil {
 			*t = j.core
 		}

@@ -196,7 +196,9 @@ func TestJetStreamPing(t *testing.T) {
 func TestJetStreamDeadLettersSurviveTheirMover(t *testing.T) {
 	r := newRig(t, nil)
 	dead := natsbroker.DeadLetters{Subject: "dead.orders", MaxAttempts: 2}
-	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.Metadata = dead.Metadata(nil) })
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+		c.Metadata, c.AckWait = dead.Metadata(nil), 300*time.Millisecond
+	})
 	publish(t, r, broker.Message{Subject: "orders.new", Body: []byte("m"), DedupID: "id", Header: broker.Header{"k": "v"}})
 	for attempt := 1; attempt <= 2; attempt++ {
 		d := r.lease("ORDERS/c", 1)[0]
@@ -215,15 +217,33 @@ func TestJetStreamDeadLettersSurviveTheirMover(t *testing.T) {
 	if info := r.info("ORDERS/c"); info.NumAckPending != 1 {
 		t.Fatalf("got %+v, want the message leased still", info)
 	}
-	err = broker.ItemError(r.Reject(soon(t), "no", r.rejectable(t)), 0)
-	wantErr(t, err, broker.ErrNotFound)
+	// With one, it is moved when its lease has ended and it comes again.
+	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}})
+	r.consumer("DEAD", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
+	ds, err = r.Receive(soon(t), "ORDERS/c", 1, broker.Wait(time.Second))
+	if err != nil || len(ds) > 0 {
+		t.Fatalf("got %v, %v", ds, err)
+	}
+	got := r.lease("DEAD/c", 1)[0]
+	if string(got.Body) != "m" || got.Header["k"] != "v" || got.Header[natsbroker.RejectAttemptsHeader] != "2" {
+		t.Errorf("got %+v with the header %q", got, got.Header)
+	}
+	if info := r.info("ORDERS/c"); info.NumAckPending != 0 {
+		t.Errorf("got %+v, want nothing left", info)
+	}
 }
 
-// rejectable is a further message.
-func (r *rig) rejectable(tb testing.TB) *broker.Delivery {
-	tb.Helper()
-	r.put("orders.new", "further")
-	return r.lease("ORDERS/c", 1)[0]
+func TestJetStreamRejectWithoutAStreamForDeadLetters(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+		c.Metadata = natsbroker.DeadLetters{Subject: "dead.orders"}.Metadata(nil)
+	})
+	r.put("orders.new", "m")
+	ds := r.lease("ORDERS/c", 1)
+	wantErr(t, broker.ItemError(r.Reject(soon(t), "no", ds...), 0), broker.ErrNotFound)
+	if err := r.Delete(soon(t), ds...); err != nil {
+		t.Errorf("the message is not leased any more: %v", err)
+	}
 }
 
 func TestJetStreamRejectAndRedrive(t *testing.T) {

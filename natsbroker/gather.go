@@ -1,0 +1,150 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/internal/reply"
+)
+
+var _ broker.Gatherer = (*Broker)(nil)
+
+// gatherRoom is how many answers may wait for the loop. What comes on top of
+// that is dropped, which ends the loop with an error.
+const gatherRoom = 4096
+
+// Gather asks with an inbox of its own. In a cluster, and where other
+// subscriptions overlap the subject, what [Broker.Request] says of
+// ErrNoResponders holds here too: silence until the deadline may take its place.
+// A subject that a stream captures is answered by the stream as well.
+func (b *Broker) Gather(ctx context.Context, m broker.Message, opts ...broker.GatherOption) iter.Seq2[*broker.Delivery, error] {
+	return func(yield func(*broker.Delivery, error) bool) {
+		g := &gathering{broker: b, subject: m.Subject, yield: yield}
+		if err := g.run(ctx, m, opts); err != nil && !g.broken {
+			yield(nil, err)
+		}
+	}
+}
+
+// gathering is one range over a Gather.
+type gathering struct {
+	broker  *Broker
+	subject string
+	yield   func(*broker.Delivery, error) bool
+	broken  bool // the loop was left
+	replies int  // 0: not said
+	silence time.Duration
+	taken   int
+	sub     *nats.Subscription
+	from    chan *nats.Msg
+}
+
+// run returns the error to yield last.
+func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.GatherOption) error {
+	const op = "gather"
+	b := g.broker
+	if err := b.ready(ctx, op, m.Subject); err != nil {
+		return err
+	}
+	native, err := b.prepare(&m)
+	if err := errors.Join(g.apply(opts), natsrules.CheckRequest(&m), err); err != nil {
+		return err
+	}
+	if err := b.checkSize(&m); err != nil {
+		return b.sendFailure(op, &m, err)
+	}
+	ctx, cancel := b.withDeadline(ctx)
+	defer cancel()
+	room := gatherRoom
+	if g.replies > 0 {
+		room = min(room, g.replies+1)
+	}
+	m.ReplyTo = b.conn.NewInbox()
+	g.from = make(chan *nats.Msg, room)
+	if g.sub, err = b.conn.ChanSubscribe(m.ReplyTo, g.from); err != nil {
+		return b.failure(op, m.Subject, err)
+	}
+	defer func() { _ = g.sub.Unsubscribe() }()
+	if err := b.send(op, native, &m); err != nil {
+		return err
+	}
+	return g.collect(ctx)
+}
+
+func (g *gathering) apply(opts []broker.GatherOption) error {
+	var errs []error
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Replies:
+			g.replies = int(o)
+			if o < 1 {
+				errs = append(errs, &broker.FieldError{Field: "Replies", Value: fmt.Sprint(int(o)), Limit: "at least 1"})
+			}
+		case broker.Silence:
+			g.silence = time.Duration(o)
+			if o <= 0 {
+				errs = append(errs, &broker.FieldError{Field: "Silence", Value: g.silence.String(), Limit: "above 0"})
+			}
+		default:
+			errs = append(errs, &broker.UnsupportedError{
+				Backend: backend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Gather",
+			})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// collect yields the answers until one of the ends has come.
+func (g *gathering) collect(ctx context.Context) error {
+	var silent <-chan time.Time
+	for {
+		select {
+		case msg := <-g.from:
+			over, err := g.take(msg)
+			if over || err != nil {
+				return err
+			}
+		case <-silent:
+			return nil
+		case <-ctx.Done():
+			return g.late(ctx)
+		}
+		if dropped, err := g.sub.Dropped(); err == nil && dropped > 0 {
+			return g.broker.failure("gather", g.subject, nats.ErrSlowConsumer)
+		}
+		if g.silence > 0 {
+			silent = time.After(g.silence)
+		}
+	}
+}
+
+// take yields one answer and reports whether it was the last one.
+func (g *gathering) take(msg *nats.Msg) (over bool, err error) {
+	if g.taken == 0 && unanswered(msg) {
+		return true, g.broker.failure("gather", g.subject, nats.ErrNoResponders)
+	}
+	g.taken++
+	d := newDelivery(msg, msg.Subject)
+	if err := reply.Error(d.Header, d.Body); err != nil {
+		g.broken = !g.yield(nil, err)
+	} else {
+		g.broken = !g.yield(&d.Delivery, nil)
+	}
+	return g.broken || g.taken == g.replies, nil
+}
+
+// late is what the end of ctx means: an end like others, if it is a deadline and
+// no number of answers was asked for.
+func (g *gathering) late(ctx context.Context) error {
+	if g.replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return g.broker.uncertain("gather", g.subject, ctx.Err())
+}
