@@ -46,7 +46,9 @@ const (
 // lost when a process dies at any moment: the message comes again until its copy
 // is stored, and the copy has an id by which a second one is recognised within
 // the stream's duplicate_window. Other software that reads the consumer is
-// delivered such messages and does not move them.
+// delivered such messages and does not move them. A message so large that it has
+// no room for the headers of its copy cannot be moved: it comes again, and is
+// logged each time.
 type DeadLetters struct {
 	// Subject is where the copies are published. A stream must capture it.
 	Subject string
@@ -123,8 +125,13 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	return h
 }
 
-// headerText makes s fit for a header: one line, no spaces at its ends.
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 1024
+
+// headerText makes s fit for a header: one line, not too long, no spaces at its
+// ends.
 func headerText(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == '\r' || r == '\n' || r == 0 {
 			return ' '

@@ -1,7 +1,9 @@
 // Package natsbroker is NATS behind the roles of package broker. [Broker] is
 // core NATS: publish, subscribe and request-reply, each message delivered at
 // most once. It has no receive-delete, because core NATS has nothing to delete;
-// asking for it does not compile.
+// asking for it does not compile. [JetStream] is NATS with streams: publishes are
+// stored and acknowledged, messages are leased and deleted, delivered at least
+// once.
 //
 // # What core NATS promises
 //
@@ -21,6 +23,22 @@
 // drain. While a handler blocks for good nothing is told, because nothing runs.
 // Messages that the server gave up for a slow connection, and those published
 // while this connection was down, are not counted by anybody.
+//
+// # What JetStream promises
+//
+// A nil error of Publish means that the stream has the message, or had it before
+// ([broker.OutcomeStored], [broker.OutcomeDuplicate]). On one server that is the
+// operating system's cache, which the server writes to disk every two minutes by
+// default; on a stream with replicas it is a majority of them. Nothing durable is
+// created behind the caller's back: streams and consumers are made by
+// [JetStream.EnsureStream] and [JetStream.EnsureConsumer], or by somebody else.
+//
+// A message that was received comes again unless it is deleted before the
+// consumer's ack_wait ends. Redeliveries come out of order, unless the consumer's
+// max_ack_pending is 1. After max_deliver a message is stranded: stored, and never
+// delivered again; [DeadLetters] moves it instead.
+//
+// The file PITFALLS.md says of each known pitfall of NATS what is done about it.
 //
 // # Connections
 //

@@ -167,7 +167,9 @@ func (j *JetStream) As(target any) bool {
 func (j *JetStream) Close(ctx context.Context) error {
 	err := j.subs.Close(ctx)
 	j.release.Do(func() {
-		j.end()
+		j.mu.Lock()
+		j.end() // no further task begins
+		j.mu.Unlock()
 		j.tasks.Wait() // each is bounded by a time-out of its own
 		j.answers.stop()
 	})

@@ -252,20 +252,31 @@ func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName)
 		_, err = sub.Drain(s.ctx)
 		err = errors.Join(s.closed("subscribe", name), err)
 	}
-	switch {
-	case own == nil:
-	case err != nil:
+	if own != nil && (err != nil || !s.removeAfter(sub, *own)) {
 		s.remove(*own)
-	default:
-		s.tasks.Go(func() {
-			<-sub.Done()
-			s.remove(*own)
-		})
 	}
 	if err != nil {
 		return nil, err
 	}
 	return sub, nil
+}
+
+// removeAfter removes a consumer when its subscription is over, or the broker is
+// closed. It reports false if that is so already.
+func (s *jsSubscribe) removeAfter(sub *broker.Subscription, n consumerName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return false
+	}
+	s.tasks.Go(func() {
+		select {
+		case <-sub.Done():
+		case <-s.life.Done():
+		}
+		s.remove(n)
+	})
+	return true
 }
 
 // remove removes the consumer of a subscription that is over.

@@ -280,3 +280,26 @@ func TestJetStreamRejectAndRedrive(t *testing.T) {
 		t.Errorf("left behind: %+v", info)
 	}
 }
+
+// A handler that ignores its context holds neither Close nor the consumer.
+func TestJetStreamCloseWithAHandlerThatHangs(t *testing.T) {
+	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
+	started, free := make(chan struct{}), make(chan struct{})
+	sub := subscribe(t, r, "orders.new", func(context.Context, *broker.Delivery) error {
+		close(started)
+		<-free
+		return nil
+	})
+	r.put("orders.new", "m")
+	receive(t, started, "the handler")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	wantErr(t, r.Close(ctx), context.DeadlineExceeded)
+	close(free)
+	receive(t, sub.Done(), "the subscription's end")
+	s, err := r.js.Stream(soon(t), "ORDERS")
+	if err != nil || s.CachedInfo().State.Consumers != 0 {
+		t.Errorf("%d consumers are left, %v", s.CachedInfo().State.Consumers, err)
+	}
+}

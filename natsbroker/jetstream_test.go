@@ -411,3 +411,24 @@ func TestJetStreamDelays(t *testing.T) {
 		}
 	}
 }
+
+func TestJetStreamDelayNeedsAStreamThatDeliversIt(t *testing.T) {
+	r := newRig(t, nil)
+	schedules := natsbroker.ScheduleSubject
+	for name, c := range map[string]jetstream.StreamConfig{
+		"PLAIN":    {Subjects: []string{"plain", schedules("PLAIN")}},
+		"NOWHERE":  {Subjects: []string{"nowhere"}, AllowMsgSchedules: true},
+		"INTEREST": {Subjects: []string{"interest", schedules("INTEREST")}, AllowMsgSchedules: true, Retention: jetstream.InterestPolicy},
+	} {
+		c.Name = name
+		r.stream(c)
+		subject := strings.ToLower(name)
+		_, err := r.Publish(soon(t), broker.Message{Subject: subject, Delay: time.Second})
+		wantErr(t, err, errors.ErrUnsupported)
+		if s := describe(t, r, subject); s.Publish.MaxDelay.State != broker.StateNone {
+			t.Errorf("%s: a delay is refused, and described as %s", name, s.Publish.MaxDelay)
+		}
+	}
+	_, err := r.Publish(soon(t), broker.Message{Subject: "nobody", Delay: time.Second})
+	wantErr(t, err, broker.ErrNotFound)
+}
