@@ -173,17 +173,6 @@ func TestJetStreamPublishWithoutAStreamFailsAtOnceAndNamesTheRemedy(t *testing.T
 func TestJetStreamStreamWaitOutlastsAMissingLeader(t *testing.T) {
 	r := newRig(t, &natsbroker.JetStreamOptions{StreamWait: patience})
 	published := make(chan error, 1)
-	tries := make(chan struct{}, 100)
-	tap, err := r.js.Conn().Subscribe("orders.new", func(*nats.Msg) { tries <- struct{}{} }) // it answers nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.js.Conn().Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := tap.Unsubscribe(); err != nil {
-		t.Fatal(err)
-	}
 	go func() {
 		_, err := r.Publish(context.WithoutCancel(t.Context()), broker.Message{Subject: "orders.new"})
 		published <- err

@@ -1,0 +1,118 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+var _ broker.HealthReporter = (*JetStream)(nil)
+
+// Health reads how a consumer does: a name in JetStreamOptions.Queues, or
+// "stream/consumer". The age is that of the oldest message that the consumer has
+// not settled, one that is stranded after max_deliver included; it is read from
+// the stream, so nothing is delivered by it. It is unknown for a consumer with
+// several filters. It costs
+// CONSUMER.INFO and STREAM.MSG.GET, and with a dead-letter subject STREAM.LIST,
+// STREAM.INFO and STREAM.MSG.GET more, each of which needs its permission; what is
+// denied takes ctx's time, or RequestTimeout.
+func (j *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
+	const op = "health"
+	if err := j.ready(ctx, op, destination); err != nil {
+		return broker.Health{}, err
+	}
+	q, err := j.find(destination)
+	if err != nil {
+		return broker.Health{}, err
+	}
+	ctx, cancel := j.withDeadline(ctx)
+	defer cancel()
+	info, err := j.consumerInfo(ctx, q.consumerName)
+	if err != nil {
+		return broker.Health{}, j.failure(op, destination, err)
+	}
+	h := broker.Health{
+		Destination: destination,
+		Ready:       broker.Known(int64(info.NumPending), "num_pending"),
+		InFlight:    broker.Known(int64(info.NumAckPending), "num_ack_pending, those released with a delay included"),
+		Delayed:     broker.Unknown[int64]("the server does not tell how many were released with a delay"),
+		OldestAge:   j.oldest(ctx, info),
+		Dropped:     broker.None[int64]("a consumer drops nothing"),
+		Unchanged:   broker.Unknown[time.Duration]("the server does not tell when a consumer was changed"),
+	}
+	if err := j.deadLetterHealth(ctx, &h, &info.Config); err != nil {
+		return broker.Health{}, j.failure(op, destination, err)
+	}
+	return h, nil
+}
+
+// oldest is the age of the first message above the consumer's ack floor.
+func (j *JetStream) oldest(ctx context.Context, info *jetstream.ConsumerInfo) broker.Fact[time.Duration] {
+	const from = "the message after ack_floor"
+	of := filters(&info.Config)
+	switch {
+	case len(of) > 1:
+		return broker.Unknown[time.Duration]("the consumer has several filters")
+	case len(of) == 0:
+		of = []string{">"}
+	}
+	return j.ageOf(ctx, info.Stream, info.AckFloor.Stream+1, of[0], from)
+}
+
+// ageOf is the age of the first message of a subject from a sequence number on.
+func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, filter, from string) broker.Fact[time.Duration] {
+	s, err := j.api.Stream(ctx, stream)
+	if err != nil {
+		return broker.Unknown[time.Duration](err.Error())
+	}
+	msg, err := s.GetMsg(ctx, sequence, jetstream.WithGetMsgSubject(filter))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return broker.None[time.Duration](from)
+	case err != nil:
+		return broker.Unknown[time.Duration](err.Error())
+	}
+	return broker.Known(time.Since(msg.Time), from)
+}
+
+// deadLetterHealth adds what concerns the dead-letter subject of a consumer.
+func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *jetstream.ConsumerConfig) error {
+	const none = "the consumer has no " + deadLetterKey + " in its metadata"
+	h.DeadLetterExists = broker.None[bool](none)
+	h.DeadLetterReady = broker.None[int64](none)
+	h.DeadLetterOldest = broker.None[time.Duration](none)
+	h.DeadLetterRetention = broker.None[time.Duration](none)
+	h.DeadLetterKeepsAge = broker.None[bool](none)
+	target := c.Metadata[deadLetterKey]
+	if target == "" {
+		return nil
+	}
+	info, err := findStream(ctx, j.api, target)
+	if err != nil {
+		return err
+	}
+	h.DeadLetterExists = broker.Known(info != nil, "STREAM.LIST")
+	h.DeadLetterKeepsAge = broker.Known(false, "a dead letter is a new message")
+	if info == nil {
+		return nil
+	}
+	from := "stream " + info.Config.Name
+	h.DeadLetterRetention = broker.Unlimited[time.Duration]("max_age of " + from)
+	if info.Config.MaxAge > 0 {
+		h.DeadLetterRetention = broker.Known(info.Config.MaxAge, "max_age of "+from)
+	}
+	s, err := j.api.Stream(ctx, info.Config.Name)
+	if err != nil {
+		return err
+	}
+	if info, err = s.Info(ctx, jetstream.WithSubjectFilter(target)); err != nil {
+		return err
+	}
+	h.DeadLetterReady = broker.Known(int64(info.State.Subjects[target]), from)
+	h.DeadLetterOldest = j.ageOf(ctx, info.Config.Name, 1, target, from)
+	return nil
+}

@@ -1,0 +1,49 @@
+package natsbroker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+func TestJetStreamHealth(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+		c.Metadata = natsbroker.DeadLetters{Subject: "dead.orders"}.Metadata(nil)
+		c.FilterSubject = "orders.new"
+	})
+	health := func() broker.Health {
+		t.Helper()
+		h, err := r.Health(soon(t), "ORDERS/c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	r.put("orders.other", "not for this consumer")
+	h := health()
+	if h.Ready.V != 0 || h.InFlight.V != 0 || h.OldestAge.State != broker.StateNone || h.DeadLetterExists.String() != "no" {
+		t.Errorf("empty: got %+v", h)
+	}
+	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}, MaxAge: time.Hour})
+	r.put("orders.new", "a", "b", "c")
+	ds := r.lease("ORDERS/c", 2)
+	if err := r.Reject(soon(t), "no", ds[1]); err != nil {
+		t.Fatal(err)
+	}
+	h = health()
+	if h.Ready.V != 1 || h.InFlight.V != 1 || h.OldestAge.State != broker.StateKnown || h.OldestAge.V <= 0 || h.OldestAge.V > patience {
+		t.Errorf("got %+v", h)
+	}
+	if !h.DeadLetterExists.V || h.DeadLetterReady.V != 1 || h.DeadLetterRetention.V != time.Hour || h.DeadLetterOldest.State != broker.StateKnown {
+		t.Errorf("dead letters: got %+v", h)
+	}
+	_, err := r.Health(soon(t), "ORDERS/none")
+	wantErr(t, err, broker.ErrNotFound)
+	_, err = r.Health(soon(t), "orders.new")
+	wantErr(t, err, broker.ErrInvalid)
+}
