@@ -13,7 +13,8 @@
 // Names are asked for with GetQueueUrl once. A URL is used as it is: the host
 // in it is not called, the client's endpoint is. An ARN of another region than
 // the client's is refused; for another account, the queue's policy must allow
-// the caller. The package never creates or changes a queue.
+// the caller. EnsureQueue creates a queue and UpdateQueue
+// changes one; nothing else does.
 //
 // A queue's attributes are read at its first use, and again where the answer
 // depends on them and a minute has passed, which is how long AWS takes to
@@ -89,6 +90,10 @@
 //	Reject                 sqs:DeleteMessage, sqs:SendMessage on the dead-letter queue
 //	Subscribe              Receive, Delete, Release; Extend for slow handlers; Reject if used
 //	Describe               sqs:GetQueueAttributes; sqs:GetQueueUrl on the dead-letter queue
+//	Health                 sqs:GetQueueAttributes, also on the dead-letter queue
+//	EnsureQueue            sqs:GetQueueAttributes, sqs:CreateQueue
+//	UpdateQueue            as EnsureQueue, and sqs:SetQueueAttributes
+//	Redrive                see there
 //	Ping                   sqs:ListQueues, see there
 //
 // All but Ping also need sqs:GetQueueUrl for a queue that is not given by URL,

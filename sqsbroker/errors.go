@@ -90,6 +90,9 @@ var classes = map[string]class{
 
 	"UnsupportedOperation": {errors.ErrUnsupported, false},
 	"InvalidAction":        {errors.ErrUnsupported, false},
+
+	"UnknownOperationException": {errors.ErrUnsupported, false},
+	"NotImplemented":            {errors.ErrUnsupported, false},
 }
 
 // queryCodes are the codes of the older query protocol that are more than a

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
@@ -38,17 +37,8 @@ func (s *settling) copyToDeadLetter(ctx context.Context, op, reason string) erro
 	if err != nil {
 		return err
 	}
-	system := s.native.Attributes
-	in := &sqs.SendMessageInput{
-		QueueUrl:          &url,
-		MessageBody:       s.native.Body,
-		MessageAttributes: rejectAttributes(&s.native, target.rules(a), reason, s.queue.name),
-		MessageGroupId:    optional(system[string(types.MessageSystemAttributeNameMessageGroupId)]),
-	}
-	if target.fifo {
-		in.MessageDeduplicationId = aws.String("reject-" + aws.ToString(s.native.MessageId))
-	}
-	in.MessageSystemAttributes = traceOf(system[string(types.MessageSystemAttributeNameAWSTraceHeader)])
+	in := s.copyTo(url, "reject-")
+	in.MessageAttributes = rejectAttributes(&s.native, target.rules(a), reason, s.queue.name)
 	var tries attempts
 	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch); err != nil {
 		return target.sendFailed(ctx, op, s.subject, err, &tries)

@@ -1,0 +1,258 @@
+package sqsbroker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/sqsrules"
+)
+
+// RedriveOptions say where dead letters go.
+type RedriveOptions struct {
+	// To is the queue for all of them. "" is for each the queue that it came
+	// from.
+	To string
+	// Rate is the most messages a second, up to 500; 0 leaves it to SQS.
+	Rate int
+}
+
+// RedriveReport is what became of dead letters.
+type RedriveReport struct {
+	Moved int64 // from the dead-letter queue; approximate if SQS moved them
+	// Copied is how many of them this process sent and deleted itself.
+	Copied int64
+}
+
+// redriveLook is how often a task of SQS is asked for.
+const redriveLook = time.Second
+
+// opRedrive is how errors speak of Redrive.
+const opRedrive = "redrive"
+
+// Redrive moves the messages of a dead-letter queue back to work and returns
+// when none is left that was there when it began. SQS moves them itself where
+// it can (StartMessageMoveTask): it goes on if ctx ends, which is
+// [broker.ErrOutcomeUnknown] then.
+//
+// SQS does not know where rejected messages came from, and some SQS-compatible
+// servers have no such tasks. What is left is copied and then deleted by this
+// process, one message after the other: if that ends between the two, a message
+// is in both queues, which a FIFO queue deduplicates for five minutes. A message
+// with no known source, and no To, is an error and stays, and so does, for a
+// minute, what was sent after Redrive began by this machine's clock.
+//
+// The copies are new messages: their ids, times and counts of receives begin
+// anew. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
+// sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes on the
+// dead-letter queue, sqs:SendMessage on the other.
+func (b *Broker) Redrive(ctx context.Context, deadLetter string, o RedriveOptions) (RedriveReport, error) {
+	var report RedriveReport
+	if err := b.ready(ctx, opRedrive, deadLetter); err != nil {
+		return report, err
+	}
+	if o.Rate < 0 || o.Rate > 500 {
+		return report, &broker.FieldError{Field: "Rate", Value: fmt.Sprint(o.Rate), Limit: "0 to 500 a second"}
+	}
+	q, err := b.find(deadLetter)
+	if err != nil {
+		return report, err
+	}
+	r := &redrive{queue: q, subject: deadLetter, rate: int32(o.Rate), begin: time.Now().Truncate(time.Millisecond)}
+	if o.To != "" {
+		if r.to, err = b.find(o.To); err != nil {
+			return report, err
+		}
+	}
+	rest, err := r.bySQS(ctx)
+	if err == nil && rest {
+		err = r.byCopy(ctx)
+	}
+	if err != nil {
+		e := q.fail(ctx, opRedrive, deadLetter, err)
+		e.OutcomeUnknown = e.OutcomeUnknown || r.running
+		return r.report, e
+	}
+	return r.report, nil
+}
+
+// redrive is one call of Redrive.
+type redrive struct {
+	queue   *queue // of dead letters
+	subject string
+	to      *queue // nil: each to its own
+	rate    int32
+	begin   time.Time // of the precision of SQS's times
+	running bool      // a task of SQS
+	report  RedriveReport
+}
+
+// bySQS has SQS move the messages, and reports whether it leaves a rest.
+func (r *redrive) bySQS(ctx context.Context) (rest bool, err error) {
+	b := r.queue.broker
+	admin, err := b.admin(opRedrive)
+	if err != nil {
+		return true, nil //nolint:nilerr // then by copy
+	}
+	source, err := r.arn(ctx, r.queue)
+	if err != nil {
+		return false, err
+	}
+	in := &sqs.StartMessageMoveTaskInput{SourceArn: &source}
+	if r.rate > 0 {
+		in.MaxNumberOfMessagesPerSecond = &r.rate
+	}
+	if r.to != nil {
+		to, err := r.arn(ctx, r.to)
+		if err != nil {
+			return false, err
+		}
+		in.DestinationArn = &to
+	}
+	if _, err := admin.StartMessageMoveTask(ctx, in); err != nil {
+		if errors.Is(classify(err).kind, errors.ErrUnsupported) {
+			return true, nil
+		}
+		return false, err
+	}
+	r.running = true
+	return r.follow(ctx, admin, source)
+}
+
+func (r *redrive) arn(ctx context.Context, q *queue) (string, error) {
+	a, err := q.readAttributes(ctx)
+	if err != nil {
+		return "", err
+	}
+	return a.get(types.QueueAttributeNameQueueArn), nil
+}
+
+// follow waits for the end of SQS's task.
+func (r *redrive) follow(ctx context.Context, admin AdminAPI, source string) (rest bool, err error) {
+	for {
+		if err := wait(ctx, redriveLook); err != nil {
+			return false, err
+		}
+		out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: &source, MaxResults: aws.Int32(1)})
+		if err != nil {
+			return false, err
+		}
+		if len(out.Results) == 0 {
+			return false, errors.New("ListMessageMoveTasks does not know the task")
+		}
+		task := out.Results[0]
+		r.report.Moved = task.ApproximateNumberOfMessagesMoved
+		switch aws.ToString(task.Status) {
+		case "RUNNING", "CANCELLING":
+		case "COMPLETED":
+			r.running = false
+			return false, nil
+		case "FAILED": // such as at a message whose source SQS does not know
+			r.running = false
+			return true, nil
+		default:
+			r.running = false
+			return false, fmt.Errorf("the task is %s: %s", aws.ToString(task.Status), aws.ToString(task.FailureReason))
+		}
+	}
+}
+
+// byCopy sends and deletes what it receives, until nothing comes.
+func (r *redrive) byCopy(ctx context.Context) error {
+	b := r.queue.broker
+	for {
+		ds, err := b.Receive(ctx, r.subject, sqsrules.MaxBatch, broker.Wait(time.Second), broker.Lease(time.Minute))
+		if err != nil || len(ds) == 0 {
+			return err
+		}
+		for i, d := range ds {
+			if !d.Time.Before(r.begin) {
+				continue // it came back meanwhile, and would do so for ever
+			}
+			if err := r.copy(ctx, d); err != nil {
+				return errors.Join(err, b.Release(context.WithoutCancel(ctx), 0, reversed(ds[i:])...))
+			}
+		}
+	}
+}
+
+func reversed(ds []*broker.Delivery) []*broker.Delivery {
+	last := make([]*broker.Delivery, 0, len(ds))
+	for i := range ds {
+		last = append(last, ds[len(ds)-1-i])
+	}
+	return last
+}
+
+// copy moves one message.
+func (r *redrive) copy(ctx context.Context, d *broker.Delivery) error {
+	b := r.queue.broker
+	h, err := b.own(d)
+	if err != nil {
+		return err
+	}
+	to, err := r.placeOf(h, d)
+	if err != nil {
+		return err
+	}
+	url, err := to.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	in := h.copyTo(url, "redrive-")
+	var tries attempts
+	if _, err := b.client.SendMessage(ctx, in, tries.watch); err != nil {
+		return to.sendFailed(ctx, opRedrive, r.subject, err, &tries)
+	}
+	if err := b.Delete(context.WithoutCancel(ctx), d); err != nil {
+		return err
+	}
+	r.report.Moved++
+	r.report.Copied++
+	return nil
+}
+
+// placeOf is where a message is to go.
+func (r *redrive) placeOf(h *handle, d *broker.Delivery) (*queue, error) {
+	if r.to != nil {
+		return r.to, nil
+	}
+	source := cmp.Or(
+		h.native.Attributes[string(types.MessageSystemAttributeNameDeadLetterQueueSourceArn)],
+		d.Header[sqsrules.RejectSource],
+	)
+	if source == "" {
+		return nil, &broker.FieldError{
+			Field: "To", Limit: "message " + d.ID + " does not tell which queue it came from: name one",
+		}
+	}
+	at, err := parseAddress(source, "")
+	if err != nil {
+		return nil, err
+	}
+	return r.queue.broker.at(at), nil
+}
+
+// copyTo is a send of the same message to another queue. idPrefix is for its
+// deduplication id on a FIFO queue.
+func (h *handle) copyTo(url, idPrefix string) *sqs.SendMessageInput {
+	system := h.native.Attributes
+	in := &sqs.SendMessageInput{
+		QueueUrl:                &url,
+		MessageBody:             h.native.Body,
+		MessageAttributes:       h.native.MessageAttributes,
+		MessageGroupId:          optional(system[string(types.MessageSystemAttributeNameMessageGroupId)]),
+		MessageSystemAttributes: traceOf(system[string(types.MessageSystemAttributeNameAWSTraceHeader)]),
+	}
+	if h.queue.fifo {
+		in.MessageDeduplicationId = aws.String(idPrefix + aws.ToString(h.native.MessageId))
+	}
+	return in
+}

@@ -1,0 +1,230 @@
+package sqsbroker
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// bury makes queues with a dead-letter queue, and messages in it: n of each
+// queue whose attempts are used up, and one more that was rejected.
+func (r *rig) bury(t *testing.T, n int, suffix string, queues ...string) {
+	t.Helper()
+	r.create(t, "dead"+suffix)
+	for _, queue := range queues {
+		r.create(t, queue, "RedrivePolicy", redriveTo("dead"+suffix, "1"))
+		key := func(i int) string {
+			if suffix == "" {
+				return ""
+			}
+			return fmt.Sprint("k", i%3)
+		}
+		for i := range n {
+			r.publish(t, queue, key(i), fmt.Sprint(queue, "-", i))
+		}
+		for seen := 0; ; { // the attempt to receive a message again moves it
+			ds, err := r.Receive(t.Context(), queue, 10, broker.Wait(time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(ds) == 0 {
+				if seen != n {
+					t.Fatalf("%d messages were buried, want %d", seen, n)
+				}
+				break
+			}
+			seen += len(ds)
+			slices.Reverse(ds)
+			if err := r.Release(t.Context(), 0, ds...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (r *rig) drain(t *testing.T, queue string) []string {
+	t.Helper()
+	var all []string
+	for {
+		ds, err := r.Receive(t.Context(), queue, 10, broker.Wait(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ds) == 0 {
+			return all
+		}
+		all = append(all, bodies(ds)...)
+		if err := r.Delete(t.Context(), ds...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRedrive(t *testing.T) {
+	noTasks := func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+		if action == "StartMessageMoveTask" {
+			writeError(w, http.StatusBadRequest, "UnsupportedOperation")
+		}
+		return action == "StartMessageMoveTask"
+	}
+	for _, c := range []struct {
+		name, suffix string
+		copies       bool
+		to           string
+	}{
+		{"by SQS", "", false, ""},
+		{"by SQS to one queue", "", false, "b"},
+		{"by copy", "", true, ""},
+		{"by copy to one queue", "", true, "a"},
+		{"FIFO by SQS", ".fifo", false, ""},
+		{"FIFO by copy", ".fifo", true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.bury(t, 12, c.suffix, "a"+c.suffix, "b"+c.suffix)
+				sleep(time.Second)
+				if c.copies {
+					r.setFault(noTasks)
+				}
+				report, err := r.Redrive(t.Context(), "dead"+c.suffix, RedriveOptions{To: c.to})
+				if err != nil || report.Moved != 24 || report.Copied != map[bool]int64{true: 24}[c.copies] {
+					t.Errorf("got %+v, %v", report, err)
+				}
+				r.setFault(nil)
+				for _, queue := range []string{"a", "b"} {
+					want := 12
+					if c.to != "" {
+						want = map[string]int{c.to: 24}[queue]
+					}
+					got := r.drain(t, queue+c.suffix)
+					if len(got) != want {
+						t.Errorf("queue %s: got %d messages, want %d", queue, len(got), want)
+					}
+					slices.Sort(got)
+					if n := len(slices.Compact(got)); n != want {
+						t.Errorf("queue %s: %d of %d are duplicates", queue, want-n, want)
+					}
+				}
+				r.none(t, "dead"+c.suffix)
+			})
+		})
+	}
+}
+
+// SQS does not know where a rejected message came from; its header does.
+func TestRedriveOfRejected(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 1, "", "a")
+		r.publish(t, "a", "", "rejected")
+		if err := r.Reject(t.Context(), "spoilt", r.take(t, "a", 1)...); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Second)
+		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+		if err != nil || report != (RedriveReport{Moved: 2, Copied: 1}) {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		got := r.drain(t, "a")
+		if slices.Sort(got); !slices.Equal(got, []string{"a-0", "rejected"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestRedriveOfUnknownSource(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 0, "", "a")
+		r.publish(t, "dead", "", "by hand")
+		sleep(time.Second)
+		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+		if err == nil || !strings.Contains(err.Error(), "To") || report.Moved != 0 {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		if got := bodies(r.take(t, "dead", 1)); got[0] != "by hand" { // it was given back
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// What fails again while the redrive goes on is not moved for ever.
+func TestRedriveEnds(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 3, "", "a")
+		sleep(time.Second)
+		r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+			if action == "StartMessageMoveTask" {
+				writeError(w, http.StatusBadRequest, "UnsupportedOperation")
+			}
+			return action == "StartMessageMoveTask"
+		})
+		_, err := r.Subscribe(t.Context(), "a", func(context.Context, *broker.Delivery) error {
+			return broker.Reject(nil)
+		}, workers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+		if err != nil || report.Moved != 3 {
+			t.Errorf("got %+v, %v", report, err)
+		}
+	})
+}
+
+func TestRedriveRefuses(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 20, "", "a")
+		_, err := r.Redrive(t.Context(), "dead", RedriveOptions{Rate: 501})
+		wantError(t, "rate", err, broker.ErrInvalid)
+		_, err = r.Redrive(t.Context(), "dead", RedriveOptions{To: "b.c"})
+		wantError(t, "no name", err, broker.ErrInvalid)
+		_, err = r.Redrive(t.Context(), "dead", RedriveOptions{To: "none"})
+		wantError(t, "no queue", err, broker.ErrNotFound)
+		_, err = r.Redrive(t.Context(), "a", RedriveOptions{})
+		wantError(t, "no dead-letter queue", err, broker.ErrInvalid)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err = r.Redrive(ctx, "dead", RedriveOptions{Rate: 1})
+		wantError(t, "ctx ends", err, context.DeadlineExceeded, broker.ErrOutcomeUnknown)
+	})
+}
+
+func TestHealth(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 2, "", "a")
+		r.publish(t, "a", "", "x", "y", "z")
+		r.take(t, "a", 1)
+		sleep(10 * time.Second)
+		r.called()
+		h, err := r.Health(t.Context(), "a")
+		if err != nil || h.Ready.V != 2 || h.InFlight.V != 1 || h.Delayed.V != 0 || h.Ready.State != broker.StateKnown ||
+			!h.DeadLetterExists.V || h.DeadLetterReady.V != 2 || h.DeadLetterRetention.V != 96*time.Hour || !h.DeadLetterKeepsAge.V ||
+			h.OldestAge.State != broker.StateUnknown || h.Unchanged.V < 10*time.Second {
+			t.Errorf("got %+v, %v", h, err)
+		}
+		if c := r.called(); c["ReceiveMessage"] != 0 || c["GetQueueAttributes"] != 2 {
+			t.Errorf("got %v", c)
+		}
+		h, err = r.Health(t.Context(), "dead")
+		if err != nil || h.DeadLetterExists.State != broker.StateNone || h.Ready.V != 2 {
+			t.Errorf("got %+v, %v", h, err)
+		}
+		_, err = r.Health(t.Context(), "none")
+		wantError(t, "no queue", err, broker.ErrNotFound)
+		r.fail("GetQueueAttributes", 400, "AccessDeniedException")
+		h, err = r.Health(t.Context(), "a")
+		if err != nil || h.Ready.State != broker.StateUnknown || h.Ready.From == "" || h.DeadLetterReady.State != broker.StateUnknown {
+			t.Errorf("denied: got %+v, %v", h, err)
+		}
+		r.setFault(nil)
+		found, err := broker.Check(t.Context(), r, "a", broker.Usage{})
+		if err != nil || !slices.ContainsFunc(found, func(f broker.Finding) bool { return strings.Contains(fmt.Sprint(f), "dead") }) {
+			t.Errorf("Check: got %v, %v", found, err)
+		}
+	})
+}
