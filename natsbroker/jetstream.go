@@ -64,6 +64,7 @@ var (
 	_ broker.Broker   = (*JetStream)(nil)
 	_ broker.Receiver = (*JetStream)(nil)
 	_ broker.Pinger   = (*JetStream)(nil)
+	_ broker.Flusher  = (*JetStream)(nil)
 )
 
 // jsBackend is the backend's name in errors and semantics.
@@ -189,6 +190,22 @@ func (j *JetStream) Ping(ctx context.Context) error {
 	}
 	if _, err := j.api.AccountInfo(ctx); err != nil {
 		return j.failure(op, "", err)
+	}
+	return nil
+}
+
+// Flush makes a round trip: the server has read all that was sent before on this
+// connection. What Publish has returned for is stored already; with Unconfirmed,
+// Flush says that deletes and releases have arrived.
+func (j *JetStream) Flush(ctx context.Context) error {
+	const op = "flush"
+	if err := j.ready(ctx, op, ""); err != nil {
+		return err
+	}
+	ctx, cancel := j.withDeadline(ctx)
+	defer cancel()
+	if err := j.conn.FlushWithContext(ctx); err != nil {
+		return j.uncertain(op, "", j.core.flushError(err))
 	}
 	return nil
 }

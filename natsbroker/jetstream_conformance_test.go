@@ -20,7 +20,7 @@ func TestJetStreamConformance(t *testing.T) {
 		Name:        "nats-jetstream",
 		Open:        e.open,
 		Destination: e.destination,
-		Roles:       brokertest.RoleReceiver | brokertest.RolePinger,
+		Roles:       brokertest.RoleReceiver | brokertest.RolePinger | brokertest.RoleFlusher,
 		Lease:       400 * time.Millisecond,
 		Poll:        100 * time.Millisecond,
 		Slack:       500 * time.Millisecond,

@@ -243,6 +243,9 @@ func TestJetStreamUnconfirmed(t *testing.T) {
 	if err := r.Delete(soon(t), ds...); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "both are deleted", func() bool { return r.info("ORDERS/c").NumAckPending == 0 })
 	wantErr(t, broker.ItemError(r.Release(soon(t), 0, ds...), 1), broker.ErrLeaseLost)
 }
