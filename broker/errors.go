@@ -34,9 +34,11 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrOutcomeUnknown: the operation may or may not have taken effect.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
-	// ErrSkipped: a batch item was not sent, because an earlier item of its
-	// key failed and order would be lost.
-	ErrSkipped = errors.New("not sent: an earlier message of the same key failed")
+	// ErrSkipped: a batch item was not sent because of another one: an earlier
+	// item of its key failed, and order would be lost; or some item was refused
+	// as bad input or unsupported, and so nothing of the batch was sent. The
+	// item itself may be fine.
+	ErrSkipped = errors.New("not sent because of another message of the batch")
 	// ErrDropped: messages were discarded before a handler saw them.
 	ErrDropped = errors.New("messages dropped")
 	// ErrDraining is the cause with which a handler's context is cancelled

@@ -20,10 +20,12 @@ type Publisher interface {
 
 	// PublishBatch sends the messages, which may have different subjects, and
 	// returns a receipt for each, in the same order, also when it returns an
-	// error. Every message is checked before the first is sent. A partial
-	// failure is a [*BatchError] whose Errs[i] belongs to ms[i]. Messages of
-	// one subject and key are stored in slice order, and after a failure no
-	// later message of that subject and key is sent (its error matches
-	// [ErrSkipped]). An empty slice is a no-op.
+	// error. A failure of messages is a [*BatchError] whose Errs[i] belongs to
+	// ms[i]. Every message is checked before the first is sent: if one is bad
+	// input or unsupported, none is sent, and the errors of those that are fine
+	// match [ErrSkipped]. Messages of one subject and key are stored in slice
+	// order, and after a failure no later message of that subject and key is
+	// sent: its error matches ErrSkipped too. An empty slice is a no-op. What
+	// concerns the whole call, such as [ErrClosed], is no BatchError.
 	PublishBatch(ctx context.Context, ms []Message) ([]Receipt, error)
 }

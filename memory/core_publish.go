@@ -2,7 +2,9 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/candidmq/candidmq/broker"
@@ -37,9 +39,8 @@ func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]bro
 		errs[i] = b.prepare(&m)
 		checked[i] = m
 	}
-	if err := broker.NewBatchError(errs); err != nil {
-		skipRest(ms, errs)
-		return receipts, err
+	if refusedAll(ms, errs) {
+		return receipts, broker.NewBatchError(errs)
 	}
 	broken := map[string]bool{} // subjects of which a message failed
 	for i := range checked {
@@ -58,14 +59,23 @@ func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]bro
 	return receipts, broker.NewBatchError(errs)
 }
 
-// skipRest gives the messages of a refused batch that were not at fault their
-// errors.
-func skipRest(ms []broker.Message, errs []error) {
+// refusedAll reports whether a message of a batch is refused, and then gives
+// the others, which are not sent either, their errors.
+func refusedAll(ms []broker.Message, errs []error) bool {
+	if !slices.ContainsFunc(errs, refused) {
+		return false
+	}
 	for i, err := range errs {
 		if err == nil {
 			errs[i] = failed(OpPublish, ms[i].Subject, broker.ErrSkipped, nil)
 		}
 	}
+	return true
+}
+
+// refused is for errors of messages that can never be sent as they are.
+func refused(err error) bool {
+	return errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // receiver is what the index finds: a subscription, or a request that waits.

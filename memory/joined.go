@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -76,8 +75,9 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 // sent first, then those for queues.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
-	if err := b.checkBatch(ctx, ms); err != nil {
-		return receipts, err
+	b.checkBatch(ctx, ms, errs)
+	if refusedAll(ms, errs) {
+		return receipts, broker.NewBatchError(errs)
 	}
 	for _, part := range []broker.Broker{b.subjects, b.queues} {
 		var places []int
@@ -96,21 +96,15 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 	return receipts, broker.NewBatchError(errs)
 }
 
-// checkBatch returns what the parts would refuse of a batch.
-func (b *Broker) checkBatch(ctx context.Context, ms []broker.Message) error {
-	var bad []error
+// checkBatch finds what the parts would refuse of a batch.
+func (b *Broker) checkBatch(ctx context.Context, ms []broker.Message, errs []error) {
 	for i, m := range ms {
-		var err error
 		if b.queues.has(m.Subject) {
-			_, err = b.queues.checkMessage(ctx, &m)
+			_, errs[i] = b.queues.checkMessage(ctx, &m)
 		} else {
-			err = b.subjects.prepare(&m)
-		}
-		if err != nil {
-			bad = append(bad, fmt.Errorf("message %d: %w", i, err))
+			errs[i] = b.subjects.prepare(&m)
 		}
 	}
-	return errors.Join(bad...)
 }
 
 // Subscribe implements [broker.Subscriber].

@@ -52,7 +52,8 @@ func TestJoined(t *testing.T) {
 		_, err = b.Receive(t.Context(), "orders", 1)
 		wantErr(t, err, broker.ErrNotFound)
 		_, err = b.PublishBatch(t.Context(), []broker.Message{text("orders", "a"), text("work", "")})
-		wantField(t, err, "Body")
+		wantErr(t, broker.ItemError(err, 0), broker.ErrSkipped)
+		wantField(t, broker.ItemError(err, 1), "Body")
 		b.SQS().FailNext(memory.OpPublish, 1, broker.ErrThrottled)
 		receipts, err := b.PublishBatch(t.Context(), []broker.Message{text("work", "a"), text("orders", "b"), text("work", "c")})
 		for i, want := range []broker.Outcome{broker.OutcomeUnknown, broker.OutcomeSent, broker.OutcomeStored} {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"maps"
 	"strconv"
 
@@ -25,17 +23,23 @@ func (b *SQS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, er
 	return b.send(q, &m)
 }
 
-// PublishBatch implements [broker.Publisher]. If a message is refused, nothing
-// is sent: the error is then no [*broker.BatchError], and names the messages
-// by their index.
+// PublishBatch implements [broker.Publisher]. If a message is refused, none is
+// sent, and the others' errors match [broker.ErrSkipped]; a destination that
+// does not exist fails its own messages alone.
 func (b *SQS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
-	checked, err := b.checkBatch(ctx, ms, errs)
-	if err != nil {
+	if len(ms) == 0 {
+		return receipts, nil
+	}
+	if err := b.open(ctx, OpPublish, ms[0].Subject); err != nil {
 		return receipts, err
 	}
+	batch := b.checkBatch(ctx, ms, errs)
+	if refusedAll(ms, errs) {
+		return receipts, broker.NewBatchError(errs)
+	}
 	broken := map[lane]bool{} // those of which a message failed
-	for i, c := range checked {
+	for i, c := range batch {
 		lane := lane{c.message.Subject, c.message.Key}
 		switch {
 		case errs[i] != nil:
@@ -62,27 +66,14 @@ type checked struct {
 	queue   *settings
 }
 
-// checkBatch checks all messages. What has no queue goes to errs, what is bad
-// input is returned.
-func (b *SQS) checkBatch(ctx context.Context, ms []broker.Message, errs []error) ([]checked, error) {
-	if len(ms) == 0 {
-		return nil, nil
-	}
-	if err := b.open(ctx, OpPublish, ms[0].Subject); err != nil {
-		return nil, err
-	}
+// checkBatch checks all messages. What is wrong with one goes to errs.
+func (b *SQS) checkBatch(ctx context.Context, ms []broker.Message, errs []error) []checked {
 	all := make([]checked, len(ms))
-	var bad []error
 	for i, m := range ms {
 		q, err := b.checkMessage(ctx, &m)
-		all[i] = checked{m, q}
-		if errors.Is(err, broker.ErrNotFound) {
-			errs[i] = err
-		} else if err != nil {
-			bad = append(bad, fmt.Errorf("message %d: %w", i, err))
-		}
+		all[i], errs[i] = checked{m, q}, err
 	}
-	return all, errors.Join(bad...)
+	return all
 }
 
 // checkMessage finds m's queue and drops from m what is to be ignored.

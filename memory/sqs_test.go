@@ -207,10 +207,14 @@ func TestPublishBatch(t *testing.T) {
 	t.Run("bad input sends nothing", func(t *testing.T) {
 		b := newSQS(t, "q.fifo", memory.QueueOptions{})
 		receipts, err := b.PublishBatch(t.Context(), append(slices.Clone(ms), inGroup("q.fifo", "", "5", "y")))
-		wantField(t, err, "Key")
-		if _, ok := errors.AsType[*broker.BatchError](err); ok || len(receipts) != 5 || !strings.Contains(err.Error(), "message 4") {
-			t.Errorf("got %v", err)
+		batch, ok := errors.AsType[*broker.BatchError](err)
+		if !ok || len(batch.Errs) != 5 || len(receipts) != 5 {
+			t.Fatalf("got %v, want an error for each of the five", err)
 		}
+		for i, want := range []error{broker.ErrSkipped, broker.ErrSkipped, broker.ErrSkipped, broker.ErrNotFound} {
+			wantErr(t, batch.Errs[i], want)
+		}
+		wantField(t, batch.Errs[4], "Key")
 		none(t, b, "q.fifo")
 	})
 }

@@ -3,8 +3,8 @@ package sqsbroker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -13,8 +13,8 @@ import (
 
 // PublishBatch sends the messages of each queue with SendMessageBatch, one
 // call after the other, each of at most 10 messages and 1 MiB. If a message is
-// refused before anything is sent, nothing is: the error is then no
-// *BatchError, and names the messages by their index.
+// refused before anything is sent, nothing is, and the others' errors match
+// [broker.ErrSkipped].
 //
 // What SQS fails by its own fault is sent again, up to four times more, after
 // pauses that double from 50 ms, with chance, while the others go on. On a FIFO queue SQS may fail one entry of a call and
@@ -30,9 +30,10 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 	if err := b.ready(ctx, opPublish, ms[0].Subject); err != nil {
 		return receipts, err
 	}
-	shipments, errs, err := b.load(ctx, opPublish, ms)
-	if err != nil {
-		return receipts, err
+	shipments, errs := b.load(ctx, opPublish, ms)
+	if slices.ContainsFunc(errs, refusedHere) {
+		skipOthers(ms, errs)
+		return receipts, broker.NewBatchError(errs)
 	}
 	for _, s := range shipments {
 		s.receipts, s.errs = receipts, errs
@@ -60,25 +61,35 @@ type item struct {
 	due     time.Time // to be sent again, not before
 }
 
-// load checks every message and sorts them by queue. errs has those whose
-// queue could not be looked up; err is for bad input.
-func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all []*shipment, errs []error, err error) {
+// skipOthers gives the messages of a refused batch that are fine their errors.
+func skipOthers(ms []broker.Message, errs []error) {
+	for i, err := range errs {
+		if err == nil {
+			errs[i] = skipped(ms[i].Subject)
+		}
+	}
+}
+
+func skipped(subject string) error {
+	return &broker.Error{Backend: backend, Op: opPublish, Subject: subject, Kind: broker.ErrSkipped}
+}
+
+// load checks every message and sorts them by queue. errs has those that are
+// refused, and those whose queue could not be looked up.
+func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all []*shipment, errs []error) {
 	errs = make([]error, len(ms))
 	byQueue := map[*queue]*shipment{}
 	absent := map[string]error{} // by subject: asked for once, so that order holds
-	var bad []error
 	for i, m := range ms {
 		if errs[i] = absent[m.Subject]; errs[i] != nil {
 			continue
 		}
 		m.Clear(b.ignore)
 		q, url, err := b.route(ctx, op, &m)
-		switch {
-		case refusedHere(err):
-			bad = append(bad, fmt.Errorf("message %d: %w", i, err))
-			continue
-		case err != nil:
-			errs[i], absent[m.Subject] = err, err
+		if errs[i] = err; err != nil {
+			if !refusedHere(err) {
+				absent[m.Subject] = err
+			}
 			continue
 		}
 		s := byQueue[q]
@@ -89,7 +100,7 @@ func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all 
 		}
 		s.ahead = append(s.ahead, item{index: i, message: m})
 	}
-	return all, errs, errors.Join(bad...)
+	return all, errs
 }
 
 // route finds the queue that m goes to, and its URL, and checks m.
@@ -166,9 +177,7 @@ func (s *shipment) next(ctx context.Context) []item {
 			return call // what is sent again may fail again, and must not be overtaken
 		}
 		if _, failed := s.failed[it.message.Key]; failed && it.parcel == nil {
-			s.errs[it.index] = &broker.Error{
-				Backend: backend, Op: opPublish, Subject: it.message.Subject, Kind: broker.ErrSkipped,
-			}
+			s.errs[it.index] = skipped(it.message.Subject)
 			*from = (*from)[1:]
 			continue
 		}

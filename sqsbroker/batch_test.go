@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,9 +77,11 @@ func TestBatchChecksAllBeforeItSendsAny(t *testing.T) {
 		_, err := r.PublishBatch(t.Context(), []broker.Message{
 			{Subject: "jobs", Body: []byte("a")}, {Subject: "jobs"}, {Subject: "jobs", Body: []byte("b"), Key: "k"},
 		})
-		wantError(t, "PublishBatch", err, broker.ErrInvalid, errors.ErrUnsupported)
-		if err != nil && !strings.Contains(err.Error(), "message 1:") {
-			t.Errorf("got %v, want the index", err)
+		if batch, ok := errors.AsType[*broker.BatchError](err); !ok || len(batch.Errs) != 3 {
+			t.Fatalf("got %v, want a *BatchError of three", err)
+		}
+		for i, want := range []error{broker.ErrSkipped, broker.ErrInvalid, errors.ErrUnsupported} {
+			wantError(t, "message "+strconv.Itoa(i), broker.ItemError(err, i), want)
 		}
 		r.none(t, "jobs")
 	})
