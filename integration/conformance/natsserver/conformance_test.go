@@ -36,8 +36,7 @@ func TestCoreNATS(t *testing.T) {
 		Roles:     brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
 		Wildcards: true,
 		Unknown: map[string]string{
-			"publish.storedBy": "the server has no JetStream to ask",
-			"publish.readers":  "the server does not tell a client",
+			"publish.readers": "the server does not tell a client",
 		},
 	})
 }
