@@ -134,7 +134,7 @@
 //
 // Interfaces are never extended: a new capability is a new role. Later versions
 // may add fields to structs ([Message], [Delivery], [Receipt], [Counts],
-// [Report], [Semantics]), options, error categories and words of the semantics
+// [Report], [Snapshot], [Event], [Semantics], [Health], [Usage]), options, error categories and words of the semantics
 // vocabulary; write composite literals with field names and handle an unknown
 // word. Outcomes and states keep their
 // meaning.
