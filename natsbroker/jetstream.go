@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,8 +37,9 @@ import (
 //
 // All methods may be called concurrently. Calls of Publish share the
 // connection: those of many goroutines pipeline by themselves, up to
-// MaxInFlight. A JetStream has no goroutine of its own while nothing is
-// subscribed; a subscription has the two of [broker.Consume], and one without a
+// MaxInFlight. Of each consumer that was received from, up to eight inboxes are
+// kept for the next receives. A JetStream has no goroutine of its own while
+// nothing is subscribed; a subscription has the two of [broker.Consume], and one without a
 // Group a third, which removes its consumer.
 type JetStream struct {
 	core    *Broker
@@ -173,6 +175,9 @@ func (j *JetStream) Close(ctx context.Context) error {
 		j.mu.Unlock()
 		j.tasks.Wait() // each is bounded by a time-out of its own
 		j.answers.stop()
+		for _, q := range j.known() {
+			j.discardIdle(q)
+		}
 	})
 	return errors.Join(err, j.core.Close(ctx))
 }
@@ -192,6 +197,13 @@ func (j *JetStream) Ping(ctx context.Context) error {
 		return j.failure(op, "", err)
 	}
 	return nil
+}
+
+// known are the consumers that the broker was asked for.
+func (j *JetStream) known() []*queue {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Collect(maps.Values(j.queues))
 }
 
 // Flush makes a round trip: the server has read all that was sent before on this

@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -197,4 +198,81 @@ func BenchmarkJetStreamReceiveDelete100(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A durable subscription that deletes what it is handed, with confirmations, at
+// the same number of messages in hand. An iteration is one message.
+func BenchmarkJetStreamSubscribe(b *testing.B) {
+	js, j := benchStream(b)
+	c, err := js.Consumer(b.Context(), "BENCH", "c")
+	if err != nil {
+		b.Fatal(err)
+	}
+	fill := func(b *testing.B, n int) {
+		b.Helper()
+		for range (n + fetched - 1) / fetched {
+			refill(b, j)
+		}
+		if err := purge(b, js, n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, workers := range []int{1, 8, 100} {
+		b.Run(fmt.Sprint("raw-", workers), func(b *testing.B) {
+			b.ReportAllocs()
+			fill(b, b.N)
+			left := make(chan struct{}, b.N)
+			slots := make(chan struct{}, workers)
+			b.ResetTimer()
+			consuming, err := c.Consume(func(m jetstream.Msg) {
+				slots <- struct{}{}
+				go func() {
+					if err := m.DoubleAck(b.Context()); err != nil {
+						b.Error(err)
+					}
+					<-slots
+					left <- struct{}{}
+				}()
+			}, jetstream.PullMaxMessages(workers))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for range b.N {
+				<-left
+			}
+			b.StopTimer()
+			consuming.Stop()
+			<-consuming.Closed()
+		})
+		b.Run(fmt.Sprint("sdk-", workers), func(b *testing.B) {
+			b.ReportAllocs()
+			fill(b, b.N)
+			left := make(chan struct{}, b.N)
+			b.ResetTimer()
+			sub, err := j.Subscribe(b.Context(), "BENCH/c", func(context.Context, *broker.Delivery) error {
+				left <- struct{}{}
+				return nil
+			}, broker.Group("c"), broker.Concurrency(workers))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for range b.N {
+				<-left
+			}
+			if _, err := sub.Drain(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+		})
+	}
+}
+
+// purge leaves n messages.
+func purge(b *testing.B, js jetstream.JetStream, n int) error {
+	b.Helper()
+	s, err := js.Stream(b.Context(), "BENCH")
+	if err != nil {
+		return err
+	}
+	return s.Purge(b.Context(), jetstream.WithPurgeKeep(uint64(n)))
 }

@@ -32,7 +32,7 @@ func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsD
 	d.Subject = msg.Subject
 	d.Body = msg.Data
 	d.ID = messageID(r.queue.stream, at.sequence)
-	d.Source = r.source
+	d.Source = r.queue.address
 	d.Sequence = broker.NewSequence(at.sequence)
 	d.Attempt = at.attempt
 	d.Time = at.time

@@ -56,7 +56,10 @@ const fresh = time.Minute
 // queue is a consumer that the broker was asked for, with what is known of it.
 type queue struct {
 	consumerName
-	seen atomic.Pointer[consumerFacts]
+	address string // "stream/consumer"
+	next    string // the API's subject for requests
+	seen    atomic.Pointer[consumerFacts]
+	idle    []*puller // guarded by JetStream.mu
 }
 
 // consumerFacts is what receiving needs to know of a consumer.
@@ -92,7 +95,7 @@ func (j *JetStream) queue(n consumerName) *queue {
 	defer j.mu.Unlock()
 	q := j.queues[n]
 	if q == nil {
-		q = &queue{consumerName: n}
+		q = &queue{consumerName: n, address: n.String(), next: j.prefix + "CONSUMER.MSG.NEXT." + n.stream + "." + n.consumer}
 		j.queues[n] = q
 	}
 	return q
@@ -101,10 +104,11 @@ func (j *JetStream) queue(n consumerName) *queue {
 // forget drops what is known of a consumer.
 func (j *JetStream) forget(q *queue) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.queues[q.consumerName] == q {
 		delete(j.queues, q.consumerName)
 	}
+	j.mu.Unlock()
+	j.discardIdle(q)
 }
 
 // look reads a consumer's configuration, at most maxAge old. A reading that

@@ -2,9 +2,9 @@ package natsbroker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,11 +60,7 @@ func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts .
 	if err := errors.Join(err, r.apply(opts)); err != nil {
 		return nil, err
 	}
-	r.queue, r.source = q, q.String()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(j.life, cancel)()
-
+	r.queue = q
 	ds, err := r.run(ctx)
 	switch {
 	case len(ds) > 0 || err == nil:
@@ -80,13 +76,12 @@ func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts .
 // receive is one call of Receive.
 type receive struct {
 	*JetStream
-	queue  *queue
-	name   string
-	source string
-	limit  int
-	wait   time.Duration
-	lease  time.Duration // 0: the consumer's
-	facts  *consumerFacts
+	queue *queue
+	name  string
+	limit int
+	wait  time.Duration
+	lease time.Duration // 0: the consumer's
+	facts *consumerFacts
 }
 
 func (r *receive) apply(opts []broker.ReceiveOption) error {
@@ -187,6 +182,8 @@ func (r *receive) awaitConnection(ctx context.Context, end time.Time) error {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-r.life.Done():
+			return nats.ErrConnectionClosed
 		case <-timer.C:
 			return nats.ErrDisconnected
 		}
@@ -212,9 +209,18 @@ var (
 // request is what the consumer is asked (ADR-13). With no_wait and expires it
 // answers as soon as there is a message, and says when there is no other.
 type request struct {
-	Batch   int           `json:"batch"`
-	NoWait  bool          `json:"no_wait,omitempty"`
-	Expires time.Duration `json:"expires,omitempty"`
+	batch   int
+	noWait  bool
+	expires time.Duration
+}
+
+func (q request) body() []byte {
+	b := strconv.AppendInt([]byte(`{"batch":`), int64(q.batch), 10)
+	if q.noWait {
+		b = append(b, `,"no_wait":true`...)
+	}
+	b = strconv.AppendInt(append(b, `,"expires":`...), q.expires.Nanoseconds(), 10)
+	return append(b, '}')
 }
 
 // pull asks once. Where another request waits for more messages than there
@@ -229,11 +235,11 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	if r.facts.maxExpires > 0 {
 		wait = min(wait, r.facts.maxExpires)
 	}
-	msgs, err := r.ask(ctx, request{Batch: batch, NoWait: true, Expires: wait})
+	msgs, err := r.ask(ctx, request{batch: batch, noWait: true, expires: wait})
 	if !errors.Is(err, errOthersWait) {
 		return msgs, err
 	}
-	return r.ask(ctx, request{Batch: 1, Expires: wait})
+	return r.ask(ctx, request{batch: 1, expires: wait})
 }
 
 // pulled is what one request brought, and when the first of it came.
@@ -243,23 +249,16 @@ type pulled struct {
 }
 
 func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
-	data, err := json.Marshal(q)
+	p, err := r.puller(r.queue)
 	if err != nil {
 		return pulled{}, err
 	}
-	inbox := r.conn.NewInbox()
-	from := make(chan *nats.Msg, q.Batch+spareRoom)
-	sub, err := r.conn.ChanSubscribe(inbox, from)
-	if err != nil {
+	a := &asking{receive: r, puller: p, batch: q.batch}
+	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
+		r.discard(p)
 		return pulled{}, err
 	}
-	a := &asking{receive: r, sub: sub, from: from, batch: q.Batch, down: r.conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)}
-	defer r.conn.RemoveStatusListener(a.down)
-	if err := r.conn.PublishRequest(r.prefix+"CONSUMER.MSG.NEXT."+r.queue.stream+"."+r.queue.consumer, inbox, data); err != nil {
-		_ = sub.Unsubscribe() // the failure of the request is what gets reported
-		return pulled{}, err
-	}
-	if err := a.collect(ctx, q.Expires); err != nil && len(a.msgs) == 0 {
+	if err := a.collect(ctx, q.expires); err != nil && len(a.msgs) == 0 {
 		return pulled{}, err
 	}
 	return a.pulled, nil
@@ -268,17 +267,14 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 // asking is one request for messages on its way.
 type asking struct {
 	*receive
-	sub   *nats.Subscription
-	from  chan *nats.Msg
-	down  chan nats.Status
+	*puller
 	batch int
 	pulled
 }
 
 // collect takes what comes until the server has said that it was all.
 func (a *asking) collect(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait + pullSlack)
-	defer timer.Stop()
+	a.timer.Reset(wait + pullSlack)
 	for {
 		select {
 		case msg := <-a.from:
@@ -287,23 +283,35 @@ func (a *asking) collect(ctx context.Context, wait time.Duration) error {
 				a.since = time.Now() // the lease begins before this
 			}
 			if over {
-				_ = a.sub.Unsubscribe() // there is nothing more to come
+				a.over(err)
 				return err
 			}
 			if len(a.msgs) > 0 {
-				timer.Reset(restWait)
+				a.timer.Reset(restWait)
 			}
-		case <-timer.C:
+		case <-a.timer.C:
 			a.giveUp()
 			return errNoAnswer
 		case <-ctx.Done():
 			a.giveUp()
 			return ctx.Err()
+		case <-a.life.Done():
+			a.giveUp()
+			return nats.ErrConnectionClosed
 		case <-a.down:
 			a.giveUp()
 			return a.JetStream.down()
 		}
 	}
+}
+
+// over is the end of a request that the server told.
+func (a *asking) over(err error) {
+	if err == nil || errors.Is(err, errOthersWait) {
+		a.keep(a.queue, a.puller)
+		return
+	}
+	a.discard(a.puller)
 }
 
 // take reports whether the request is over.
@@ -359,7 +367,7 @@ func (a *asking) giveUp() {
 		_ = a.conn.FlushWithContext(ctx) // what it does not bring comes again
 		cancel()
 	}
-	_ = a.sub.Unsubscribe()
+	a.discard(a.puller)
 	for {
 		select {
 		case msg := <-a.from:

@@ -362,7 +362,11 @@ func TestJetStreamManyPublishers(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := r.info("ORDERS/c").NumPending; n != 8*each {
+	s, err := r.js.Stream(soon(t), "ORDERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.CachedInfo().State.Msgs; n != 8*each {
 		t.Errorf("%d stored, want %d", n, 8*each)
 	}
 }

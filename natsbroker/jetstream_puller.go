@@ -1,0 +1,86 @@
+package natsbroker
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// puller is an inbox for the answers to one request for messages after the
+// other. It has no goroutine. After a request that was given up it is not used
+// again, since there may be more to come.
+type puller struct {
+	inbox string
+	sub   *nats.Subscription
+	from  chan *nats.Msg
+	down  chan nats.Status // rings when the connection breaks
+	timer *time.Timer
+}
+
+// idlePullers is how many a consumer keeps for its next requests: as many as
+// there are receives at once, up to this.
+const idlePullers = 8
+
+// puller returns one that nobody uses.
+func (j *JetStream) puller(q *queue) (*puller, error) {
+	j.mu.Lock()
+	n := len(q.idle)
+	if n == 0 {
+		j.mu.Unlock()
+		return j.newPuller()
+	}
+	p := q.idle[n-1]
+	q.idle[n-1] = nil
+	q.idle = q.idle[:n-1]
+	j.mu.Unlock()
+	for len(p.down) > 0 { // of a break that is over
+		<-p.down
+	}
+	if !j.conn.IsConnected() {
+		j.keep(q, p)
+		return nil, j.down()
+	}
+	return p, nil
+}
+
+func (j *JetStream) newPuller() (*puller, error) {
+	p := &puller{inbox: j.conn.NewInbox(), from: make(chan *nats.Msg, maxPull+spareRoom), timer: time.NewTimer(pullSlack)}
+	var err error
+	if p.sub, err = j.conn.ChanSubscribe(p.inbox, p.from); err != nil {
+		return nil, err
+	}
+	p.down = j.conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	return p, nil
+}
+
+// keep has a puller ready for the next request.
+func (j *JetStream) keep(q *queue, p *puller) {
+	p.timer.Stop()
+	j.mu.Lock()
+	kept := j.life.Err() == nil && j.queues[q.consumerName] == q && len(q.idle) < idlePullers
+	if kept {
+		q.idle = append(q.idle, p)
+	}
+	j.mu.Unlock()
+	if !kept {
+		j.discard(p)
+	}
+}
+
+// discard ends a puller.
+func (j *JetStream) discard(p *puller) {
+	p.timer.Stop()
+	j.conn.RemoveStatusListener(p.down)
+	_ = p.sub.Unsubscribe() // on a closed connection there is nothing to undo
+}
+
+// discardIdle ends the pullers that a consumer keeps.
+func (j *JetStream) discardIdle(q *queue) {
+	j.mu.Lock()
+	idle := q.idle
+	q.idle = nil
+	j.mu.Unlock()
+	for _, p := range idle {
+		j.discard(p)
+	}
+}
