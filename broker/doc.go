@@ -35,9 +35,10 @@
 //
 // There are two guarantees, and no exactly-once. Core NATS delivers at most
 // once: a message that nobody listens for, or that comes faster than a
-// subscriber takes it, is gone. SQS delivers at least once: a message is leased
-// to a receiver and comes again unless it is deleted before the lease (the
-// visibility timeout) ends, so every handler must be idempotent. A
+// subscriber takes it, is gone. SQS and JetStream deliver at least once: a
+// message is leased to a receiver and comes again unless it is deleted before
+// the lease (the visibility timeout, the ack wait) ends, so every handler must
+// be idempotent. A
 // deduplication window at the destination spares some duplicates and never all
 // of them. Idempotent means: the effect is tied to a key of the message's own
 // making, such as an order's number in the body, in one transaction with the
@@ -134,10 +135,10 @@
 //
 // Interfaces are never extended: a new capability is a new role. Later versions
 // may add fields to structs ([Message], [Delivery], [Receipt], [Counts],
-// [Report], [Snapshot], [Event], [Semantics], [Health], [Usage]), options, error categories and words of the semantics
-// vocabulary; write composite literals with field names and handle an unknown
-// word. Outcomes and states keep their
-// meaning.
+// [Report], [Snapshot], [Event], [Semantics], [Health], [Usage]), options, error
+// categories, findings of Check and words of the semantics vocabulary: write
+// composite literals with field names, and handle a word that is unknown.
+// Outcomes, states and the codes of findings keep their meaning.
 //
 // # Why it is like this
 //
