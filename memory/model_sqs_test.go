@@ -367,11 +367,11 @@ func (h *held) left() time.Duration {
 }
 
 func (s *sqsModel) rejected(h *held, err error) error {
+	if h.from.maxReceives == 0 && h.settled == "" && time.Now().Before(h.end) {
+		return want("reject without a dead-letter queue", err, errors.ErrUnsupported)
+	}
 	if lost, fault := s.changed("reject", h, err); lost {
 		return fault
-	}
-	if h.from.maxReceives == 0 {
-		return want("reject without a dead-letter queue", err, errors.ErrUnsupported)
 	}
 	h.settled = "rejected"
 	for _, o := range s.earlier(h.modelMessage, time.Now()) {

@@ -1,7 +1,9 @@
 package memory
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,17 +17,21 @@ import (
 // is the queue as it was named in the call, its Source the queue's name, and
 // Delivery.As reaches a [Native].
 func (b *SQS) Receive(ctx context.Context, subject string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
-	q, err := b.begin(ctx, OpReceive, subject)
+	if err := b.open(ctx, OpReceive, subject); err != nil {
+		return nil, err
+	}
+	wait, lease, err := receiveOptions(opts)
+	if err := errors.Join(sqsrules.CheckMax(limit), err); err != nil {
+		return nil, err
+	}
+	q, err := b.resolve(OpReceive, subject)
 	if err != nil {
 		return nil, err
 	}
-	if err := sqsrules.CheckMax(limit); err != nil {
+	if err := sqsrules.CheckShortPoll(wait, q.options.Wait); err != nil {
 		return nil, err
 	}
-	wait, lease, err := q.receiveOptions(opts)
-	if err != nil {
-		return nil, err
-	}
+	lease = cmp.Or(lease, q.options.Visibility)
 	if err := b.failure(OpReceive); err != nil {
 		return nil, err
 	}
@@ -43,27 +49,25 @@ func (b *SQS) Receive(ctx context.Context, subject string, limit int, opts ...br
 	return ds, nil
 }
 
-// receiveOptions reads the options of a Receive.
-func (q *settings) receiveOptions(opts []broker.ReceiveOption) (wait, lease time.Duration, err error) {
-	wait, lease = sqsrules.MaxWait, q.options.Visibility
+// receiveOptions reads the options of a Receive. A lease of 0 is the queue's.
+func receiveOptions(opts []broker.ReceiveOption) (wait, lease time.Duration, err error) {
+	wait = sqsrules.MaxWait
+	var errs []error
 	for _, opt := range opts {
 		switch o := opt.(type) {
 		case broker.Wait:
 			wait = time.Duration(o)
-			err = sqsrules.CheckWait(wait)
+			errs = append(errs, sqsrules.CheckWait(wait))
 		case broker.Lease:
 			lease = time.Duration(o)
-			err = sqsrules.CheckLease(lease)
+			errs = append(errs, sqsrules.CheckLease(lease))
 		default:
-			err = &broker.UnsupportedError{
+			errs = append(errs, &broker.UnsupportedError{
 				Backend: sqsrules.Backend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
-			}
-		}
-		if err != nil {
-			return 0, 0, err
+			})
 		}
 	}
-	return sqsrules.WholeSeconds(wait), sqsrules.WholeSeconds(lease), sqsrules.CheckShortPoll(wait, q.options.Wait)
+	return sqsrules.WholeSeconds(wait), sqsrules.WholeSeconds(lease), errors.Join(errs...)
 }
 
 // delivery is a Delivery together with its Handle.
@@ -94,6 +98,9 @@ func (q *settings) fill(d *broker.Delivery, subject string, m *queue.Message) {
 	d.Time, d.LeaseEnd = m.Sent, m.LeaseEnd
 	if q.rules.FIFO {
 		d.Key, d.DedupID = m.Group, m.DedupID
+		if m.Source != "" {
+			d.DedupID = m.ID // of a dead letter (DG sqs-configure-dead-letter-queue-redrive)
+		}
 		d.Sequence = broker.NewSequence(m.Seq)
 	} else {
 		d.Tenant = m.Group

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"strconv"
 
@@ -78,11 +79,22 @@ func (b *SQS) checkBatch(ctx context.Context, ms []broker.Message, errs []error)
 
 // checkMessage finds m's queue and drops from m what is to be ignored.
 func (b *SQS) checkMessage(ctx context.Context, m *broker.Message) (*settings, error) {
-	q, err := b.begin(ctx, OpPublish, m.Subject)
-	if err != nil {
+	if err := b.open(ctx, OpPublish, m.Subject); err != nil {
 		return nil, err
 	}
 	m.Clear(b.ignore)
+	q, err := b.resolve(OpPublish, m.Subject)
+	if errors.Is(err, broker.ErrInvalid) {
+		return nil, err
+	}
+	// What no queue of the kind takes is bad input, whether or not there is one.
+	kind := sqsrules.Queue{FIFO: sqsrules.IsFIFO(b.nameOf(m.Subject)), ContentDedup: true}
+	if bad := sqsrules.Check(m, kind); bad != nil {
+		return nil, bad
+	}
+	if err != nil {
+		return nil, err
+	}
 	return q, sqsrules.Check(m, q.rules)
 }
 
@@ -120,7 +132,7 @@ func (b *SQS) sendOf(q *settings, m *broker.Message) queue.Send {
 	if q.rules.FIFO {
 		s.Group, s.DedupID = m.Key, m.DedupID
 		if s.DedupID == "" {
-			sum := sha256.Sum256(m.Body)
+			sum := sha256.Sum256(sqsrules.Pack(m).Body) // SQS sees the encoded one
 			s.DedupID = hex.EncodeToString(sum[:])
 		}
 	}

@@ -195,7 +195,11 @@ func (r rejection) do(h *handle, d *broker.Delivery) error {
 	if err := h.checkChange(); err != nil {
 		return err
 	}
-	target := h.owner.settingsOf(h.owner.settingsOf(h.queue).options.DeadLetter)
+	name := h.owner.settingsOf(h.queue).options.DeadLetter
+	if name == "" {
+		return sqsrules.NoDeadLetter(h.queue)
+	}
+	target := h.owner.settingsOf(name)
 	err := h.owner.engine.Reject(h.queue, h.receipt, func(attrs any) any {
 		header, _ := attrs.(broker.Header)
 		w := sqsrules.Pack(&broker.Message{Body: d.Body, Header: header})
