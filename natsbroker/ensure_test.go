@@ -14,7 +14,7 @@ import (
 
 func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 	r := newRig(t, nil)
-	stream := jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, MaxAge: time.Hour, Metadata: map[string]string{"k": "v"}}
+	stream := jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, MaxAge: time.Hour, Retention: jetstream.WorkQueuePolicy, Metadata: map[string]string{"k": "v"}}
 	consumer := jetstream.ConsumerConfig{
 		Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute,
 		Metadata: natsbroker.DeadLetters{Subject: "dead", MaxAttempts: 3}.Metadata(nil),
@@ -37,7 +37,7 @@ func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 	if s, c := both(); s.Created || c.Created || s.Drift != nil || c.Drift != nil {
 		t.Errorf("again: %+v, %+v", s, c)
 	}
-	stream.MaxAge, stream.Retention, stream.Metadata = 2*time.Hour, jetstream.WorkQueuePolicy, map[string]string{"k": "w"}
+	stream.MaxAge, stream.Retention, stream.Metadata = 2*time.Hour, jetstream.LimitsPolicy, map[string]string{"k": "w"}
 	consumer.AckWait, consumer.MaxDeliver = 2*time.Minute, 7
 	s, c := both()
 	var got []string
@@ -45,7 +45,7 @@ func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 		got = append(got, d.String())
 	}
 	want := []string{
-		"retention is Limits, want WorkQueue", "max_age is 1h0m0s, want 2h0m0s",
+		"retention is WorkQueue, want Limits", "max_age is 1h0m0s, want 2h0m0s",
 		"metadata is", "ack_wait is 1m0s, want 2m0s", "max_deliver is -1, want 7",
 	}
 	if len(got) != len(want) {

@@ -148,11 +148,15 @@ func (j *JetStream) receipt(p *jsMessage, msg *nats.Msg) (broker.Receipt, error)
 		return broker.Receipt{}, j.failure(op, p.name, errNoStream)
 	}
 	var ack pubAck
-	if err := json.Unmarshal(msg.Data, &ack); err != nil {
-		return broker.Receipt{}, j.uncertain(op, p.name, err)
-	}
-	if ack.Error != nil {
+	err := json.Unmarshal(msg.Data, &ack)
+	switch {
+	case err == nil && ack.Error != nil:
 		return broker.Receipt{}, j.refusal(p, ack.Error)
+	case err == nil && ack.Stream == "":
+		err = jetstream.ErrInvalidJSAck
+	}
+	if err != nil {
+		return broker.Receipt{}, j.uncertain(op, p.name, err)
 	}
 	r := broker.Receipt{
 		Outcome:  broker.OutcomeStored,

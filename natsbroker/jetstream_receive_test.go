@@ -65,6 +65,37 @@ func TestJetStreamReceivesShareAConsumer(t *testing.T) {
 	}
 }
 
+// With a message that may not be delivered yet, the server refuses a request that
+// will not wait while another waits for more: it is made to wait.
+func TestJetStreamReceiveBehindOneThatWaits(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.MaxAckPending = 1 })
+	r.put("orders.new", "a")
+	inHand := r.lease("ORDERS/c", 1)
+	got := make(chan []*broker.Delivery, 2)
+	for i := range 2 {
+		go func() {
+			ds, err := r.Receive(context.WithoutCancel(t.Context()), "ORDERS/c", 100, broker.Wait(patience))
+			if err != nil {
+				t.Error(err)
+			}
+			got <- ds
+		}()
+		eventually(t, "it waits", func() bool { return r.info("ORDERS/c").NumWaiting == i+1 })
+		if i == 0 {
+			r.put("orders.new", "b", "c")
+		}
+	}
+	for range 2 {
+		if err := r.Delete(soon(t), inHand...); err != nil {
+			t.Fatal(err)
+		}
+		if inHand = receive(t, got, "the next message"); len(inHand) != 1 {
+			t.Fatalf("%d messages", len(inHand))
+		}
+	}
+}
+
 // A stream of messages under receives that are cancelled at any moment: none is
 // left leased to nobody, which would show as one that comes only after the lease
 // of 30 s.

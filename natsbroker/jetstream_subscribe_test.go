@@ -252,11 +252,15 @@ func TestJetStreamRejectAndRedrive(t *testing.T) {
 	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.Metadata = dead.Metadata(nil) })
 	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}})
 	r.consumer("DEAD", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
-	publish(t, r, broker.Message{Subject: "orders.new", Body: []byte("m"), DedupID: "id", Header: broker.Header{"k": "v"}})
-	if err := r.Reject(soon(t), "line one\r\nline two", r.lease("ORDERS/c", 1)...); err != nil {
+	publish(t, r, broker.Message{
+		Subject: "orders.new", Body: []byte("m"), DedupID: "id", Header: broker.Header{"k": "v", jetstream.ExpectedStreamHeader: "ORDERS"},
+	})
+	r.put("orders.new", "n")
+	if err := r.Reject(soon(t), "line one\r\nline two", r.lease("ORDERS/c", 2)...); err != nil {
 		t.Fatal(err)
 	}
-	d := r.lease("DEAD/c", 1)[0]
+	ds := r.lease("DEAD/c", 2)
+	d := ds[0]
 	for key, want := range map[string]string{
 		"k": "v", natsbroker.RejectReasonHeader: "line one  line two", natsbroker.RejectSourceHeader: "ORDERS/c",
 		natsbroker.RejectSubjectHeader: "orders.new", natsbroker.RejectSequenceHeader: "1", natsbroker.RejectAttemptsHeader: "1",
@@ -265,14 +269,14 @@ func TestJetStreamRejectAndRedrive(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
-	if err := r.Release(soon(t), 0, d); err != nil {
+	if err := r.Release(soon(t), 0, ds...); err != nil {
 		t.Fatal(err)
 	}
 	n, err := r.Redrive(soon(t), "DEAD/c", 10)
-	if n != 1 || err != nil {
+	if n != 2 || err != nil {
 		t.Errorf("%d redriven, %v", n, err)
 	}
-	back := r.lease("ORDERS/c", 1)[0]
+	back := r.lease("ORDERS/c", 2)[0]
 	if string(back.Body) != "m" || back.Subject != "orders.new" || len(back.Header) != 1 || back.Header["k"] != "v" {
 		t.Errorf("got %+v with the header %q", back, back.Header)
 	}
