@@ -14,7 +14,9 @@
 //
 // What a test needs beyond the roles: FailNext lets calls fail, WaitIdle waits
 // until everything is handled, [SQS.Inspect] looks into a queue, and [Handle]
-// is for deliveries made by hand.
+// is for deliveries made by hand. WorstCase, an option of both, is the seed of
+// a run in which what the contract allows and rarely happens does happen:
+// duplicates, disorder, drops.
 //
 // # Guarantees
 //

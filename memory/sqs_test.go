@@ -2,6 +2,8 @@ package memory_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -321,5 +323,44 @@ func TestSQSConcurrently(t *testing.T) {
 				t.Errorf("%d deleted and %d handled twice, want %d and 0", n, doubles.Load(), publishers*each)
 			}
 		})
+	}
+}
+
+// What no queue of the kind takes is told before whether there is one, and all
+// options that are wrong together.
+func TestBadInputComesFirst(t *testing.T) {
+	b := newSQS(t, "q", memory.QueueOptions{})
+	_, err := b.Publish(t.Context(), text("none", ""))
+	wantField(t, err, "Body")
+	_, err = b.Publish(t.Context(), text("none", "a"))
+	wantErr(t, err, broker.ErrNotFound)
+	_, err = b.Receive(t.Context(), "none", 0, broker.Wait(21*time.Second), broker.Lease(-1))
+	wantErr(t, err, errors.ErrUnsupported)
+	for _, field := range []string{"max", "Lease"} {
+		if !strings.Contains(err.Error(), "invalid "+field) {
+			t.Errorf("got %v, want it to name %s", err, field)
+		}
+	}
+}
+
+// SQS hashes what it sees, which of a body that is no text is its encoding.
+func TestContentDedupOfBinaryBody(t *testing.T) {
+	b := newSQS(t, "q.fifo", memory.QueueOptions{ContentBasedDedup: true})
+	publish(t, b, inGroup("q.fifo", "a", "", "\x00\xff"), inGroup("q.fifo", "a", "", "\x00\xff"))
+	d := one(t, b, "q.fifo")
+	sum := sha256.Sum256([]byte("AP8="))
+	if want := hex.EncodeToString(sum[:]); d.DedupID != want || string(d.Body) != "\x00\xff" {
+		t.Errorf("got %q with id %s, want %s", d.Body, d.DedupID, want)
+	}
+}
+
+func TestDedupIDOfDeadLetter(t *testing.T) {
+	b := newSQS(t, "q.fifo", memory.QueueOptions{DeadLetter: "dead.fifo", MaxReceives: 1})
+	publish(t, b, inGroup("q.fifo", "a", "mine", "x"))
+	d := one(t, b, "q.fifo")
+	must(t, b.Release(t.Context(), 0, d))
+	none(t, b, "q.fifo")
+	if dead := one(t, b, "dead.fifo"); dead.ID != d.ID || dead.DedupID != d.ID || d.DedupID != "mine" {
+		t.Errorf("got id %s and dedup id %s of %s, before %s", dead.ID, dead.DedupID, d.ID, d.DedupID)
 	}
 }

@@ -1,6 +1,7 @@
 package sqsbroker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -81,10 +82,11 @@ func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all 
 	byQueue := map[*queue]*shipment{}
 	absent := map[string]error{} // by subject: asked for once, so that order holds
 	for i, m := range ms {
-		if errs[i] = absent[m.Subject]; errs[i] != nil {
+		m.Clear(b.ignore)
+		if gone := absent[m.Subject]; gone != nil {
+			errs[i] = cmp.Or(b.refuse(&m), gone)
 			continue
 		}
-		m.Clear(b.ignore)
 		q, url, err := b.route(ctx, op, &m)
 		if errs[i] = err; err != nil {
 			if !refusedHere(err) {
@@ -111,6 +113,15 @@ func (b *Broker) route(ctx context.Context, op string, m *broker.Message) (*queu
 	}
 	url, err := q.check(ctx, op, m)
 	return q, url, err
+}
+
+// refuse checks m as far as that is possible without the queue's attributes.
+func (b *Broker) refuse(m *broker.Message) error {
+	q, err := b.find(m.Subject)
+	if err != nil {
+		return err
+	}
+	return sqsrules.Check(m, q.rules(defaultAttributes()))
 }
 
 // refusedHere reports whether this package refused the message, not SQS.

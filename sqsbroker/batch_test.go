@@ -83,6 +83,12 @@ func TestBatchChecksAllBeforeItSendsAny(t *testing.T) {
 		for i, want := range []error{broker.ErrSkipped, broker.ErrInvalid, errors.ErrUnsupported} {
 			wantError(t, "message "+strconv.Itoa(i), broker.ItemError(err, i), want)
 		}
+		_, err = r.PublishBatch(t.Context(), []broker.Message{
+			{Subject: "none", Body: []byte("a")}, {Subject: "none"}, {Subject: "jobs", Body: []byte("b")},
+		})
+		for i, want := range []error{broker.ErrNotFound, broker.ErrInvalid, broker.ErrSkipped} {
+			wantError(t, "with none, message "+strconv.Itoa(i), broker.ItemError(err, i), want)
+		}
 		r.none(t, "jobs")
 	})
 }

@@ -143,7 +143,7 @@ func messages(fifo bool) *rapid.Generator[broker.Message] {
 			m.Tenant = rapid.SampledFrom([]string{"", "", "a"}).Draw(t, "tenant")
 			m.Delay = rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 3 * time.Second, 15 * time.Minute}).Draw(t, "delay")
 		}
-		switch rapid.IntRange(0, 60).Draw(t, "fault") {
+		switch rapid.IntRange(0, 150).Draw(t, "fault") {
 		case 1:
 			m.Subject = "none"
 		case 2:
