@@ -22,7 +22,7 @@ type Dispatcher struct {
 // backend hands to its user. subject is what the user named; ctx lends its
 // values to handlers. It honours [Concurrency], [OnError] and [Logger] and
 // refuses every other option for the named backend, so the backend takes out
-// its own options (and [Group]) first.
+// its own options (and [Group], [PendingLimits]) first.
 //
 // The backend then calls [Dispatcher.Run] once.
 func NewSubscription(ctx context.Context, backend, subject string, h Handler, opts ...SubscribeOption) (*Dispatcher, error) {
