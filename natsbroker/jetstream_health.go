@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 var _ broker.HealthReporter = (*JetStream)(nil)
@@ -19,19 +20,20 @@ var _ broker.HealthReporter = (*JetStream)(nil)
 // several filters. It costs
 // CONSUMER.INFO and STREAM.MSG.GET, and with a dead-letter subject STREAM.LIST,
 // STREAM.INFO and STREAM.MSG.GET more, each of which needs its permission; what is
-// denied takes ctx's time, or RequestTimeout.
+// denied takes ctx's time, or RequestTimeout. Of a subject, nothing is known.
 func (j *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
 	const op = "health"
 	if err := j.ready(ctx, op, destination); err != nil {
 		return broker.Health{}, err
 	}
-	q, err := j.find(destination)
-	if err != nil {
-		return broker.Health{}, err
+	n, ok := j.queueName(destination)
+	if !ok {
+		native := j.core.address(destination)
+		return subjectHealth(destination), natsrules.CheckSubject(native)
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
-	info, err := j.consumerInfo(ctx, q.consumerName)
+	info, err := j.consumerInfo(ctx, n)
 	if err != nil {
 		return broker.Health{}, j.failure(op, destination, err)
 	}
@@ -48,6 +50,16 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 		return broker.Health{}, j.failure(op, destination, err)
 	}
 	return h, nil
+}
+
+// subjectHealth has nothing to tell: a subject has any number of consumers.
+func subjectHealth(destination string) broker.Health {
+	count, age, yes := broker.Unknown[int64](noConsumer), broker.Unknown[time.Duration](noConsumer), broker.Unknown[bool](noConsumer)
+	return broker.Health{
+		Destination: destination, Ready: count, InFlight: count, Delayed: count, OldestAge: age,
+		Dropped: broker.None[int64]("a stream drops nothing for slow readers"), Unchanged: age, DeadLetterExists: yes, DeadLetterReady: count,
+		DeadLetterOldest: age, DeadLetterRetention: age, DeadLetterKeepsAge: yes,
+	}
 }
 
 // oldest is the age of the first message above the consumer's ack floor.

@@ -44,6 +44,13 @@ func TestJetStreamHealth(t *testing.T) {
 	}
 	_, err := r.Health(soon(t), "ORDERS/none")
 	wantErr(t, err, broker.ErrNotFound)
-	_, err = r.Health(soon(t), "orders.new")
+	h, err = r.Health(soon(t), "orders.new")
+	if err != nil || h.Ready.State != broker.StateUnknown || h.Ready.From == "" {
+		t.Errorf("a subject: got %+v, %v", h, err)
+	}
+	_, err = r.Health(soon(t), "orders.*")
 	wantErr(t, err, broker.ErrInvalid)
+	if _, err := broker.Check(soon(t), r, "orders.new", broker.Usage{Publishes: true, Receives: true, Idempotent: true}); err != nil {
+		t.Errorf("the checklist of a subject: %v", err)
+	}
 }
