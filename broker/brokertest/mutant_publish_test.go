@@ -192,6 +192,7 @@ func publishMutants() []mutant {
 		on: onSubjects(neverLoses),
 	}, {
 		name: "fails a batch without saying which item", caught: "batch/partial-failure",
+		also: []string{"batch/refused-whole"},
 		on: onQueues("", func(q *queues) {
 			q.onBatch = func(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 				rs, err := q.SQS.PublishBatch(ctx, ms)
