@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,31 @@ func TestNATS(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q; want 0 and nothing", got.code, got.stderr)
 	}
 	checkGolden(t, "golden-nats.txt", got.stdout)
+}
+
+func TestJetStream(t *testing.T) {
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("nats-server is not ready")
+	}
+	got := runOrders(t.Context(), "", "-broker", "jetstream"+strings.TrimPrefix(s.ClientURL(), "nats"))
+	if got.code != exitOK || got.stderr != "" {
+		t.Errorf("exit code %d, stderr %q; want 0 and nothing", got.code, got.stderr)
+	}
+	checkGolden(t, "golden-jetstream.txt", got.stdout)
+	if info, err := s.Jsz(nil); err != nil || info.Streams != 0 {
+		t.Errorf("%+v, error %v; want no streams left", info, err)
+	}
 }
 
 func TestSQS(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 type used struct {
 	destination string
 	usage       broker.Usage
+	by          broker.Describer // the broker of the role that used it
 }
 
 // How the stages use their destinations. broker.Check takes it at its word.
@@ -36,7 +37,7 @@ func (s *story) check(ctx context.Context) {
 	s.heading("What the checklist says")
 	grid := [][]string{}
 	for _, u := range s.used {
-		findings, err := broker.Check(ctx, s.broker, u.destination, u.usage)
+		findings, err := broker.Check(ctx, u.by, u.destination, u.usage)
 		if err != nil {
 			s.say("%s: %v", u.destination, err)
 			s.failed = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/candidmq/candidmq/broker"
 )
@@ -39,6 +40,37 @@ func subscribeTaps(ctx context.Context, s broker.Subscriber) ([]*tap, error) {
 		taps = append(taps, t)
 	}
 	return taps, nil
+}
+
+// quiet is how long nothing must have come before the taps are taken to have all
+// that will come.
+const quiet = time.Second
+
+// awaitTaps waits until each subscriber has as many as were published. Of a
+// stream a drain takes no more, while on core NATS all has arrived by now.
+func awaitTaps(ctx context.Context, taps []*tap, published int64) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	latest, since := int64(-1), time.Now()
+	for time.Since(since) < quiet {
+		sum, all := int64(0), true
+		for _, t := range taps {
+			got := t.got.Load()
+			sum += got
+			all = all && got >= published
+		}
+		if all {
+			return
+		}
+		if sum != latest {
+			latest, since = sum, time.Now()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drainTaps lets the subscribers finish what they have received.
@@ -94,9 +126,10 @@ func (s *story) fanOut(ctx context.Context) error {
 	}
 	s.progress.begin("publish", len(s.in.orders))
 	published, err := publishPlaced(ctx, s.broker, flusher, s.in.orders, s.progress.tick)
+	awaitTaps(ctx, taps, int64(published))
 	err = errors.Join(err, drainTaps(ctx, taps))
 
-	s.saw(placed, asEvents)
+	s.saw(placed, asEvents, s.broker)
 	s.table.add(row{name: placed, published: count(published), unsent: count(len(s.in.orders) - published)})
 	s.say("published %d orders to %s", published, placed)
 	for _, t := range taps {

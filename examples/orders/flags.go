@@ -29,6 +29,8 @@ printed with its reason. Ctrl-C finishes what is in hand; a second one kills.
 const brokerUsage = `the broker's ` + "`URL`" + `, one of
   memory:                  in this process, nothing to set up
   nats://HOST:PORT         core NATS
+  jetstream://HOST:PORT    NATS with streams. The program creates streams whose
+                           names begin with ORDERS- and deletes them at the end
   sqs://PREFIX?region=REGION&endpoint=URL
                            Amazon SQS, or what speaks its protocol at the
                            endpoint. The program creates queues whose names

@@ -6,6 +6,7 @@
 //
 //	go run ./examples/orders
 //	go run ./examples/orders -broker nats://127.0.0.1:4222
+//	go run ./examples/orders -broker jetstream://127.0.0.1:4222
 //	go run ./examples/orders -broker 'sqs://demo?endpoint=http://127.0.0.1:9324&region=us-east-1'
 //
 // Read it in this order: story.go, fanout.go, prices.go, queue.go.

@@ -94,9 +94,9 @@ func TestExitCodes(t *testing.T) {
 		{"flag", []string{"-wat"}, "", exitUsage, "", "-wat"},
 		{"argument", []string{"file"}, "", exitUsage, "", `invalid argument "file": flags only`},
 		{"work", []string{"-work", "-1s"}, "", exitUsage, "", `invalid -work "-1s"`},
-		{"scheme", []string{"-broker", "kafka://h"}, "", exitUsage, "", `invalid -broker scheme "kafka": one of memory, nats, sqs`},
+		{"scheme", []string{"-broker", "kafka://h"}, "", exitUsage, "", `invalid -broker scheme "kafka": one of jetstream, memory, nats, sqs`},
 		{"parameter", []string{"-broker", "sqs://?endpiont=x"}, "", exitUsage, "", `invalid -broker parameter "endpiont"`},
-		{"jetstream", []string{"-broker", "jetstream://h"}, "", exitUsage, "", "no JetStream backend yet"},
+		{"jetstream without a host", []string{"-broker", "jetstream:"}, "", exitUsage, "", "jetstream://HOST:PORT"},
 		{"unreachable", []string{"-in", file, "-broker", "nats://127.0.0.1:1"}, "", exitFailed, "2 orders read", "nats connect"},
 	}
 	for _, test := range tests {

@@ -109,7 +109,7 @@ func (s *story) lookUpPrices(ctx context.Context) error {
 		served += int(sub.Counts().Received)
 	}
 
-	s.saw(prices, asPrices)
+	s.saw(prices, asPrices, requester)
 	s.table.add(row{
 		name: prices, published: count(q.requests), delivered: count(served),
 		unaccounted: count(q.requests - q.known - len(q.refused)),

@@ -164,7 +164,7 @@ func (s *story) workOff(ctx context.Context) error {
 
 func (s *story) reportQueue(w *worker, c broker.Counts) {
 	q, sums := w.queue, w.ledger.sums()
-	s.saw(q.name, asQueue(q, s.work))
+	s.saw(q.name, asQueue(q, s.work), s.broker)
 	s.say("%s: %d orders processed, %d duplicates dropped by the queue, %d recognised by the consumer",
 		q.name, sums.booked, sums.dropped, sums.absorbed)
 	for _, line := range w.ledger.troubles() {
@@ -202,9 +202,14 @@ func (s *story) exitCode(ctx context.Context) int {
 	return exitOK
 }
 
-// saw notes a destination that the story used.
-func (s *story) saw(destination string, u broker.Usage) {
-	s.used = append(s.used, used{destination, u})
+// saw notes a destination that the story used, through a role that may be
+// another broker's: requests of the JetStream broker go over core NATS.
+func (s *story) saw(destination string, u broker.Usage, role any) {
+	by, ok := role.(broker.Describer)
+	if !ok {
+		by = s.broker
+	}
+	s.used = append(s.used, used{destination, u, by})
 }
 
 func (s *story) heading(title string) { s.print("\n%s\n", title) }

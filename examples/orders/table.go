@@ -107,7 +107,7 @@ func (s *story) describe(ctx context.Context) {
 	s.heading("What the destinations promise")
 	var all []broker.Semantics
 	for _, u := range s.used {
-		semantics, err := s.broker.Describe(ctx, u.destination)
+		semantics, err := u.by.Describe(ctx, u.destination)
 		if err != nil {
 			s.say("%s: %v", u.destination, err)
 			s.failed = true

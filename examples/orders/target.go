@@ -17,7 +17,7 @@ import (
 // target is the broker that a -broker URL names.
 type target struct {
 	scheme string
-	server string // nats: the URL
+	server string // nats, jetstream: the URL
 	prefix string // sqs: of the names of queues
 	params url.Values
 }
@@ -25,9 +25,10 @@ type target struct {
 // schemes are the brokers there are, each with the parameters that its URL may
 // have.
 var schemes = map[string][]string{
-	"memory": nil,
-	"nats":   nil,
-	"sqs":    {"endpoint", "region"},
+	"jetstream": nil,
+	"memory":    nil,
+	"nats":      nil,
+	"sqs":       {"endpoint", "region"},
 }
 
 // parseTarget checks a -broker URL. It does no I/O. URLs may hold a password,
@@ -37,12 +38,6 @@ func parseTarget(raw string) (target, error) {
 	if err != nil {
 		scheme, _, _ := strings.Cut(raw, ":")
 		return target{}, &broker.FieldError{Field: "-broker", Value: scheme + ":…", Limit: "a URL"}
-	}
-	if u.Scheme == "jetstream" {
-		return target{}, &broker.UnsupportedError{
-			Backend: "orders", What: "jetstream URLs", Why: "this version has no JetStream backend yet",
-			Instead: "a nats URL for core NATS, an sqs URL for queues",
-		}
 	}
 	allowed, known := schemes[u.Scheme]
 	if !known {
@@ -54,6 +49,8 @@ func parseTarget(raw string) (target, error) {
 	return t, errors.Join(t.checkAddress(u), t.checkParams(allowed))
 }
 
+func (t target) onNATS() bool { return t.scheme == "nats" || t.scheme == "jetstream" }
+
 func (t target) checkAddress(u *url.URL) error {
 	rest := u.Opaque + strings.Trim(u.Path, "/") + u.Fragment
 	switch {
@@ -61,9 +58,9 @@ func (t target) checkAddress(u *url.URL) error {
 		return &broker.FieldError{Field: "-broker path", Value: rest, Limit: "none for " + t.scheme + ":"}
 	case t.scheme == "memory" && u.Host != "":
 		return &broker.FieldError{Field: "-broker host", Value: u.Host, Limit: "none for memory:"}
-	case t.scheme == "nats" && u.Host == "":
-		return &broker.FieldError{Field: "-broker host", Limit: "nats://HOST:PORT"}
-	case t.scheme != "nats" && u.User != nil:
+	case t.onNATS() && u.Host == "":
+		return &broker.FieldError{Field: "-broker host", Limit: t.scheme + "://HOST:PORT"}
+	case !t.onNATS() && u.User != nil:
 		return &broker.FieldError{Field: "-broker user", Limit: "none for " + t.scheme + ":"}
 	case t.scheme == "sqs":
 		return checkPrefix(t.prefix)
@@ -122,6 +119,8 @@ func (t target) open(ctx context.Context) (b broker.Broker, remove func(context.
 			return nil, nil, err
 		}
 		return b, nothing, nil
+	case "jetstream":
+		return openJetStream(ctx, t)
 	case "sqs":
 		return openSQS(ctx, t)
 	}

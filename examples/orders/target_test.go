@@ -10,7 +10,7 @@ import (
 
 func TestParseTarget(t *testing.T) {
 	for _, good := range []string{
-		"memory:", "memory://", "nats://127.0.0.1:4222", "nats://user:secret@host:4222", "sqs:", "sqs://", "sqs://demo?region=eu-west-1",
+		"memory:", "memory://", "nats://127.0.0.1:4222", "nats://user:secret@host:4222", "jetstream://user:secret@host:4222", "sqs:", "sqs://", "sqs://demo?region=eu-west-1",
 		"sqs://?endpoint=http://127.0.0.1:9324&region=us-east-1",
 	} {
 		if _, err := parseTarget(good); err != nil {
@@ -18,8 +18,8 @@ func TestParseTarget(t *testing.T) {
 		}
 	}
 	tests := []struct{ url, field, value, limit string }{
-		{"", "-broker scheme", "", "one of memory, nats, sqs"},
-		{"kafka://h", "-broker scheme", "kafka", "one of memory, nats, sqs"},
+		{"", "-broker scheme", "", "one of jetstream, memory, nats, sqs"},
+		{"kafka://h", "-broker scheme", "kafka", "one of jetstream, memory, nats, sqs"},
 		{"nats://u:secret@h:x", "-broker", "nats:…", "a URL"},
 		{"nats:", "-broker host", "", "nats://HOST:PORT"},
 		{"nats://h?tls=1", "-broker parameter", "tls", "for nats: no parameters"},
@@ -42,8 +42,5 @@ func TestParseTarget(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("parseTarget(%q) shows the password: %v", test.url, err)
 		}
-	}
-	if _, err := parseTarget("jetstream://h"); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("jetstream: got %v, want ErrUnsupported", err)
 	}
 }
