@@ -1,6 +1,7 @@
 package sqsbroker
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type bench struct {
 	calls  atomic.Int64
 }
 
-func newBench(b *testing.B) *bench {
+func newBench(b *testing.B, options ...func(*sqs.Options)) *bench {
 	b.Helper()
 	r := &bench{}
 	server := sqstest.NewServer(&sqstest.Options{Wrap: func(next http.Handler) http.Handler {
@@ -33,7 +34,7 @@ func newBench(b *testing.B) *bench {
 		})
 	}})
 	b.Cleanup(server.Close)
-	r.client = server.Client(whole)
+	r.client = server.Client(append(options, whole)...)
 	r.url = server.QueueURL("bench")
 	if _, err := r.client.CreateQueue(b.Context(), &sqs.CreateQueueInput{QueueName: aws.String("bench")}); err != nil {
 		b.Fatal(err)
@@ -42,6 +43,11 @@ func newBench(b *testing.B) *bench {
 	if r.broker, err = New(r.client, nil); err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() {
+		if err := r.broker.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
 	return r
 }
 

@@ -13,8 +13,8 @@
 // Names are asked for with GetQueueUrl once. A URL is used as it is: the host
 // in it is not called, the client's endpoint is. An ARN of another region than
 // the client's is refused; for another account, the queue's policy must allow
-// the caller. EnsureQueue creates a queue and UpdateQueue
-// changes one; nothing else does.
+// the caller. EnsureQueue creates a queue and UpdateQueue changes one; nothing
+// else does.
 //
 // A queue's attributes are read at its first use, and again where the answer
 // depends on them and a minute has passed, which is how long AWS takes to
@@ -119,8 +119,8 @@
 //
 // All methods may be called concurrently. A Broker without subscriptions has no
 // goroutine of its own but for calls in flight that several callers share. Such
-// a call outlives a caller that gives up, and ends when all have. Close drains
-// the subscriptions, during which handlers may go on publishing, cancels
-// receives that wait, and returns when the shared calls have; it does not close
-// the client.
+// a call has none of its callers' context values; it outlives a caller that gives
+// up, and ends when all have. Close drains the subscriptions, during which
+// handlers may go on publishing, cancels receives that wait, and returns when
+// the shared calls have; it does not close the client.
 package sqsbroker

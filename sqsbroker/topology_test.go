@@ -106,3 +106,22 @@ func TestEnsureQueueRefuses(t *testing.T) {
 		wantError(t, "no time to wait", err, context.DeadlineExceeded)
 	})
 }
+
+func TestSameValue(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"30", "30", true},
+		{"30", "31", false},
+		{"", "30", false},
+		{`{"deadLetterTargetArn":"a","maxReceiveCount":3}`, `{"maxReceiveCount":"3", "deadLetterTargetArn":"a"}`, true},
+		{`{"deadLetterTargetArn":"a","maxReceiveCount":3}`, `{"deadLetterTargetArn":"b","maxReceiveCount":3}`, false},
+		{`{"Version":"1","Statement":[]}`, `{"Statement": [], "Version": "1"}`, true},
+		{`{"Version":"1"}`, `{"Version":"2"}`, false},
+	} {
+		if got := sameValue(c.a, c.b); got != c.want {
+			t.Errorf("sameValue(%s, %s) = %v", c.a, c.b, got)
+		}
+	}
+}
