@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -87,15 +88,14 @@ func (b *SQS) checkMessage(ctx context.Context, m *broker.Message) (*settings, e
 	if errors.Is(err, broker.ErrInvalid) {
 		return nil, err
 	}
-	// What no queue of the kind takes is bad input, whether or not there is one.
-	kind := sqsrules.Queue{FIFO: sqsrules.IsFIFO(b.nameOf(m.Subject)), ContentDedup: true}
-	if bad := sqsrules.Check(m, kind); bad != nil {
-		return nil, bad
+	if err == nil {
+		err = sqsrules.Check(m, q.rules)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil { // first comes what no queue of the kind takes, whether or not there is one
+		kind := sqsrules.Queue{FIFO: sqsrules.IsFIFO(b.nameOf(m.Subject)), ContentDedup: true}
+		return nil, cmp.Or(sqsrules.Check(m, kind), err)
 	}
-	return q, sqsrules.Check(m, q.rules)
+	return q, nil
 }
 
 // send stores a message that was checked.
