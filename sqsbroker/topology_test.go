@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"github.com/candidmq/candidmq/broker"
 )
 
@@ -124,4 +126,29 @@ func TestSameValue(t *testing.T) {
 			t.Errorf("sameValue(%s, %s) = %v", c.a, c.b, got)
 		}
 	}
+}
+
+// racingAPI lets somebody else make the queue first, with other attributes.
+type racingAPI struct{ *sqs.Client }
+
+func (a racingAPI) CreateQueue(ctx context.Context, in *sqs.CreateQueueInput, opts ...func(*sqs.Options)) (*sqs.CreateQueueOutput, error) {
+	other := *in
+	other.Attributes = map[string]string{"VisibilityTimeout": "7"}
+	if _, err := a.Client.CreateQueue(ctx, &other, opts...); err != nil {
+		return nil, err
+	}
+	return a.Client.CreateQueue(ctx, in, opts...)
+}
+
+func TestEnsureQueueThatIsMadeMeanwhile(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		b, err := New(racingAPI{r.client}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := b.EnsureQueue(t.Context(), "q", QueueOptions{Visibility: time.Minute})
+		if err != nil || report.Created || !slices.Equal(report.Drift, []Drift{{"VisibilityTimeout", "7", "60"}}) {
+			t.Errorf("got %+v, %v", report, err)
+		}
+	})
 }
