@@ -133,7 +133,8 @@ func (c *consumer) deleteInBatch(ctx context.Context, r *run) error {
 	defer c.mu.Unlock()
 	clear(own.batch)
 	c.deletes.spare = own.batch[:0]
-	if len(c.deletes.waiting) > 0 {
+	n := len(c.deletes.waiting)
+	if n > 0 && (c.deletes.calls == 1 || c.batch > 0 && n >= c.batch) { // else a call that is under way takes them
 		next := c.deletes.gathered()
 		next[0].deletion.batch = next // the next call is its to make
 		close(next[0].deletion.done)
