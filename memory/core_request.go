@@ -35,8 +35,10 @@ func (b *CoreNATS) Request(ctx context.Context, m broker.Message) (*broker.Deliv
 		ctx, cancel = context.WithTimeout(ctx, b.timeout)
 		defer cancel()
 	}
-	answers := b.listen(&m)
-	defer b.hangUp(&m, answers)
+	answers := make(inbox, 1)
+	m.ReplyTo = b.newInbox()
+	b.attach(m.ReplyTo, answers)
+	defer b.detach(m.ReplyTo, answers)
 	if b.deliver(&m) == 0 {
 		return nil, &broker.Error{
 			Backend: backend, Op: string(OpRequest), Subject: named, Kind: broker.ErrNoResponders, Retryable: true,
@@ -46,16 +48,16 @@ func (b *CoreNATS) Request(ctx context.Context, m broker.Message) (*broker.Deliv
 	case m := <-answers:
 		return answer(m)
 	case <-ctx.Done():
-		return nil, uncertain(named, nil, context.Cause(ctx))
+		return nil, uncertain(OpRequest, named, nil, context.Cause(ctx))
 	case <-b.over:
-		return nil, uncertain(named, broker.ErrClosed, nil)
+		return nil, uncertain(OpRequest, named, broker.ErrClosed, nil)
 	}
 }
 
 // uncertain is the error of a request that may have been served.
-func uncertain(subject string, kind, cause error) error {
+func uncertain(op Op, subject string, kind, cause error) error {
 	return &broker.Error{
-		Backend: backend, Op: string(OpRequest), Subject: subject, Kind: kind, Err: cause, OutcomeUnknown: true,
+		Backend: backend, Op: string(op), Subject: subject, Kind: kind, Err: cause, OutcomeUnknown: true,
 	}
 }
 
@@ -72,20 +74,22 @@ func (i inbox) take(m broker.Message, _ int) {
 
 func (inbox) queueGroup() string { return "" }
 
-// listen gives a request its reply address.
-func (b *CoreNATS) listen(m *broker.Message) inbox {
-	m.ReplyTo = inboxPrefix + strconv.FormatUint(b.lastInbox.Add(1), 36)
-	answers := make(inbox, 1)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.index.Add(m.ReplyTo, answers)
-	return answers
+// newInbox makes a reply address.
+func (b *CoreNATS) newInbox() string {
+	return inboxPrefix + strconv.FormatUint(b.lastInbox.Add(1), 36)
 }
 
-func (b *CoreNATS) hangUp(m *broker.Message, answers inbox) {
+// attach has the messages for a reply address taken; detach ends that.
+func (b *CoreNATS) attach(replyTo string, to receiver) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.index.Remove(m.ReplyTo, answers)
+	b.index.Add(replyTo, to)
+}
+
+func (b *CoreNATS) detach(replyTo string, to receiver) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.index.Remove(replyTo, to)
 }
 
 func answer(m broker.Message) (*broker.Delivery, error) {

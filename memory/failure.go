@@ -15,6 +15,7 @@ const (
 	OpPublish   Op = "publish"
 	OpSubscribe Op = "subscribe"
 	OpRequest   Op = "request"
+	OpGather    Op = "gather"
 	OpRespond   Op = "respond"
 	OpReceive   Op = "receive"
 	OpDelete    Op = "delete"

@@ -3,7 +3,6 @@ package natsbroker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -15,10 +14,6 @@ import (
 )
 
 var _ broker.Gatherer = (*Broker)(nil)
-
-// gatherRoom is how many answers may wait for the loop. What comes on top of
-// that is dropped, which ends the loop with an error.
-const gatherRoom = 4096
 
 // Gather asks with an inbox of its own. In a cluster, and where other
 // subscriptions overlap the subject, what [Broker.Request] says of
@@ -39,11 +34,10 @@ type gathering struct {
 	subject string
 	yield   func(*broker.Delivery, error) bool
 	broken  bool // the loop was left
-	replies int  // 0: not said
-	silence time.Duration
-	taken   int
-	sub     *nats.Subscription
-	from    chan *nats.Msg
+	natsrules.Gathering
+	taken int
+	sub   *nats.Subscription
+	from  chan *nats.Msg
 }
 
 // run returns the error to yield last.
@@ -54,20 +48,18 @@ func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.Gat
 		return err
 	}
 	native, err := b.prepare(&m)
-	if err := errors.Join(g.apply(opts), natsrules.CheckRequest(&m), err); err != nil {
+	gathering, bad := natsrules.ParseGather(opts)
+	if err := errors.Join(bad, natsrules.CheckRequest(&m), err); err != nil {
 		return err
 	}
+	g.Gathering = gathering
 	if err := b.checkSize(&m); err != nil {
 		return b.sendFailure(op, &m, err)
 	}
 	ctx, cancel := b.withDeadline(ctx)
 	defer cancel()
-	room := gatherRoom
-	if g.replies > 0 {
-		room = min(room, g.replies+1)
-	}
 	m.ReplyTo = b.conn.NewInbox()
-	g.from = make(chan *nats.Msg, room)
+	g.from = make(chan *nats.Msg, g.Room())
 	if g.sub, err = b.conn.ChanSubscribe(m.ReplyTo, g.from); err != nil {
 		return b.failure(op, m.Subject, err)
 	}
@@ -76,29 +68,6 @@ func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.Gat
 		return err
 	}
 	return g.collect(ctx)
-}
-
-func (g *gathering) apply(opts []broker.GatherOption) error {
-	var errs []error
-	for _, opt := range opts {
-		switch o := opt.(type) {
-		case broker.Replies:
-			g.replies = int(o)
-			if o < 1 {
-				errs = append(errs, &broker.FieldError{Field: "Replies", Value: fmt.Sprint(int(o)), Limit: "at least 1"})
-			}
-		case broker.Silence:
-			g.silence = time.Duration(o)
-			if o <= 0 {
-				errs = append(errs, &broker.FieldError{Field: "Silence", Value: g.silence.String(), Limit: "above 0"})
-			}
-		default:
-			errs = append(errs, &broker.UnsupportedError{
-				Backend: backend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Gather",
-			})
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // collect yields the answers until one of the ends has come.
@@ -119,8 +88,8 @@ func (g *gathering) collect(ctx context.Context) error {
 		if dropped, err := g.sub.Dropped(); err == nil && dropped > 0 {
 			return g.broker.failure("gather", g.subject, nats.ErrSlowConsumer)
 		}
-		if g.silence > 0 {
-			silent = time.After(g.silence)
+		if g.Silence > 0 {
+			silent = time.After(g.Silence)
 		}
 	}
 }
@@ -137,13 +106,13 @@ func (g *gathering) take(msg *nats.Msg) (over bool, err error) {
 	} else {
 		g.broken = !g.yield(&d.Delivery, nil)
 	}
-	return g.broken || g.taken == g.replies, nil
+	return g.broken || g.taken == g.Replies, nil
 }
 
 // late is what the end of ctx means: an end like others, if it is a deadline and
 // no number of answers was asked for.
 func (g *gathering) late(ctx context.Context) error {
-	if g.replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if g.Replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil
 	}
 	return g.broker.uncertain("gather", g.subject, ctx.Err())

@@ -16,17 +16,24 @@ import (
 )
 
 var allRoles = []string{
-	"Publisher", "Subscriber", "Describer", "Broker", "Requester", "Responder", "Receiver", "Flusher", "Pinger",
+	"Publisher", "Subscriber", "Describer", "Broker", "Requester", "Responder", "Gatherer", "Receiver", "Flusher", "Pinger",
+	"HealthReporter",
 }
 
 // has lists the roles of each backend; those that it does not list must not
 // compile.
 var has = map[string][]string{
-	"*natsbroker.Broker": {"Publisher", "Subscriber", "Describer", "Broker", "Requester", "Responder", "Flusher", "Pinger"},
-	"*memory.CoreNATS":   {"Publisher", "Subscriber", "Describer", "Broker", "Requester", "Responder", "Flusher", "Pinger"},
-	"*sqsbroker.Broker":  {"Publisher", "Subscriber", "Describer", "Broker", "Receiver", "Pinger"},
-	"*memory.SQS":        {"Publisher", "Subscriber", "Describer", "Broker", "Receiver", "Pinger"},
+	"*natsbroker.Broker":    coreNATS,
+	"*memory.CoreNATS":      coreNATS,
+	"*natsbroker.JetStream": append([]string{"Receiver", "Flusher"}, every...),
+	"*sqsbroker.Broker":     append([]string{"Receiver"}, every...),
+	"*memory.SQS":           append([]string{"Receiver"}, every...),
 }
+
+var (
+	every    = []string{"Publisher", "Subscriber", "Describer", "Broker", "Pinger", "HealthReporter"}
+	coreNATS = append([]string{"Requester", "Responder", "Gatherer", "Flusher"}, every...)
+)
 
 func TestBackendsHaveExactlyTheirRoles(t *testing.T) {
 	var lines []string // assignments of a backend to a role
