@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,6 +19,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(containers.Main{M: m}) }
 
 func TestOrdersOnNATS(t *testing.T) {
 	compare(t, containers.NATS(t), "golden-nats.txt")
+}
+
+func TestOrdersOnJetStream(t *testing.T) {
+	compare(t, strings.Replace(containers.NATS(t, "-js"), "nats://", "jetstream://", 1), "golden-jetstream.txt")
 }
 
 func TestOrdersOnElasticMQ(t *testing.T) {
