@@ -2,6 +2,7 @@
 package moto
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,7 +13,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(containers.Main{M: m}) }
 
+var long = flag.Bool("long", false, "run the suite on moto, which takes three minutes")
+
 func TestConformance(t *testing.T) {
+	if !*long {
+		t.Skip("moto loses and doubles messages now and then, so that it is no judge: -long runs the suite on it")
+	}
 	conformance.RunSQS(t, conformance.Server{
 		Name:     "moto",
 		Endpoint: containers.Moto(t),
