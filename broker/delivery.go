@@ -31,8 +31,10 @@ type Delivery struct {
 	// told.
 	Time time.Time
 	// LeaseEnd is when this delivery's lease (visibility timeout, ack wait)
-	// ends, as of receipt; zero without a lease. Inside a handler,
-	// [LeaseEnd] tells the current one, which heartbeats move.
+	// ends, as of receipt; zero without a lease. It is counted from when the
+	// delivery came, by the clock of this process: the server's ends earlier,
+	// by the time that the delivery took. Inside a handler, [LeaseEnd] tells
+	// the current one, which heartbeats move.
 	LeaseEnd time.Time
 	// Handle is the backend's way back to the message.
 	Handle Handle

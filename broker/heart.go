@@ -185,7 +185,7 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 	r.lease = end.Sub(now)
 	after := r.lease/3 + time.Duration(rand.Float64()*float64(r.lease/6))
 	r.renewed = max(r.renewed, r.lease)
-	r.beatAt = now.Add(min(max(after, r.renewed/beatsApart), r.lease))
+	r.beatAt = now.Add(min(max(after, r.renewed/beatsApart), r.lease-r.renewed/giveUpEarly))
 	if h := &c.heart; h.wakeAt.IsZero() || r.beatAt.Before(h.wakeAt) {
 		h.wakeAt = r.beatAt
 		select {

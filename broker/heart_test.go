@@ -165,3 +165,27 @@ func TestConsumeStopsHeartbeatBeforeSettling(t *testing.T) {
 		}
 	})
 }
+
+// Whenever the retries of a failing heartbeat fall, the handler hears that its
+// lease is lost before it ends: at its end somebody else may begin.
+func TestConsumeLeaseLostBeforeItsEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.extend = func(context.Context, *fakeHandle) error { return broker.ErrThrottled }
+		sub := consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+			<-ctx.Done()
+			if left := time.Until(d.LeaseEnd); left < 500*time.Millisecond {
+				t.Errorf("%s: cancelled %v before the end of its lease, want a fiftieth of it", d.ID, left)
+			}
+			return ctx.Err()
+		}, broker.Concurrency(200))
+		for i := range 200 {
+			r.put(30*time.Second, message(fmt.Sprint(i), ""))
+			time.Sleep(700 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		if got := sub.Counts().LeasesLost; got != 200 {
+			t.Errorf("leases lost: got %d, want 200", got)
+		}
+	})
+}
