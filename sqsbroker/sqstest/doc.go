@@ -48,8 +48,9 @@
 // # Looking and counting
 //
 // [Handler.Calls] counts requests by action, as the bill does. [Handler.Stats] and
-// [Handler.Messages] look into a queue without receiving. [Options.Wrap] is where a
-// test puts itself before the endpoint.
+// [Handler.Messages] look into a queue without receiving. [Handler.Observe] tells
+// of everything that happens to a message. [Options.Wrap] is where a test puts
+// itself before the endpoint; [Faults] is one that makes it misbehave.
 //
 // # Concurrency and cost
 //

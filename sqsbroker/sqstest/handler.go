@@ -30,6 +30,7 @@ type Handler struct {
 	deleted  map[address]time.Time
 	lastID   uint64
 	timers   sync.WaitGroup // of move tasks
+	names    sync.Map       // queues' names by the engine's, for observers, who cannot have mu
 
 	callsMu sync.Mutex
 	calls   map[string]int

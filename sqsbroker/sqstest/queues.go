@@ -115,6 +115,7 @@ func (h *Handler) add(a address, s settings, tags map[string]string) error {
 	}
 	var config queue.Config
 	s.apply(&config, h.opts.MaxInFlight, d.engineName())
+	h.names.Store(q.engine, a.name)
 	if err := h.engine.Create(q.engine, config); err != nil {
 		return engineError(err)
 	}
