@@ -46,7 +46,7 @@ func testHoldsNothing(t *testing.T, kind bool) {
 	}
 	q := e.queues["q"]
 	for what, n := range map[string]int{
-		"messages": len(q.all), "times": len(q.due.nodes), "ids": len(q.dedup.byKey), "ids by age": len(q.dedup.byAge),
+		"messages": len(q.all), "times": q.due.Len(), "ids": len(q.dedup.byKey), "ids by age": len(q.dedup.byAge),
 	} {
 		if n != 0 {
 			t.Errorf("%d %s are left", n, what)
@@ -61,8 +61,8 @@ func testHoldsNothing(t *testing.T, kind bool) {
 			t.Error("a visible message is left")
 		}
 	case *fifo:
-		if len(o.groups) != 0 || len(o.open.nodes) != 0 {
-			t.Errorf("%d groups are left, %d of them open", len(o.groups), len(o.open.nodes))
+		if len(o.groups) != 0 || o.open.Len() != 0 {
+			t.Errorf("%d groups are left, %d of them open", len(o.groups), o.open.Len())
 		}
 	}
 }

@@ -76,11 +76,11 @@ type msg struct {
 	Message
 	state    State
 	due      time.Time // end of the lease or of the delay
-	dueAt    int       // index in queue.due, or absent
+	dueAt    int       // index in queue.due, or heap.Absent
 	received time.Time // of the last receive: what MaxLease counts from
 	here     int       // receives from the queue that it is in now: what MaxReceives counts
 	group    *group    // FIFO queues
 	links    [listKinds]links
-	lateAt   int  // index in ages.late, or absent
+	lateAt   int  // index in ages.late, or heap.Absent
 	back     bool // deleted once, and there all the same: see PlayWorst
 }

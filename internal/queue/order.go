@@ -1,5 +1,7 @@
 package queue
 
+import "github.com/candidmq/candidmq/internal/heap"
+
 // order decides which of a queue's ready messages is delivered next. Another
 // legal order of the same queue is another implementation of it.
 type order interface {
@@ -45,13 +47,13 @@ func (s *standard) next(*msg) *msg { return s.engine.worst.stray(s.visible.head)
 // in flight or delayed.
 type fifo struct {
 	groups map[string]*group
-	open   heap[*group] // by the Seq of the first message
+	open   heap.Heap[*group] // by the Seq of the first message
 }
 
 type group struct {
 	name   string
 	all    chain
-	openAt int // index in fifo.open, or absent
+	openAt int // index in fifo.open, or heap.Absent
 }
 
 func newFIFO() *fifo { return &fifo{groups: make(map[string]*group)} }
@@ -59,7 +61,7 @@ func newFIFO() *fifo { return &fifo{groups: make(map[string]*group)} }
 func (f *fifo) add(m *msg) {
 	g := f.groups[m.Group]
 	if g == nil {
-		g = &group{name: m.Group, all: chain{kind: byOrder}, openAt: absent}
+		g = &group{name: m.Group, all: chain{kind: byOrder}, openAt: heap.Absent}
 		f.groups[m.Group] = g
 	}
 	m.group = g
@@ -77,16 +79,16 @@ func (f *fifo) update(m *msg) {
 	case g.all.head != m: // what is behind the first one decides nothing
 	case m.state == Ready:
 		f.push(g)
-	case g.openAt != absent:
-		f.open.remove(g.openAt)
+	case g.openAt != heap.Absent:
+		f.open.Remove(g.openAt)
 	}
 }
 
 func (f *fifo) remove(m *msg) {
 	g := m.group
 	first := g.all.head == m
-	if first && g.openAt != absent {
-		f.open.remove(g.openAt)
+	if first && g.openAt != heap.Absent {
+		f.open.Remove(g.openAt)
 	}
 	g.all.remove(m)
 	m.group = nil
@@ -98,7 +100,7 @@ func (f *fifo) remove(m *msg) {
 	}
 }
 
-func (f *fifo) push(g *group) { f.open.push(key{seq: g.all.head.Seq}, g, &g.openAt) }
+func (f *fifo) push(g *group) { f.open.Push(heap.Key{Seq: g.all.head.Seq}, g, &g.openAt) }
 
 // next stays with the group of prev while the message behind it is ready: what
 // is before prev was taken by the same receive or has left.
@@ -108,7 +110,7 @@ func (f *fifo) next(prev *msg) *msg {
 			return m
 		}
 	}
-	if _, g, ok := f.open.top(); ok {
+	if _, g, ok := f.open.Top(); ok {
 		return g.all.head
 	}
 	return nil

@@ -3,6 +3,8 @@ package queue
 import (
 	"container/list"
 	"time"
+
+	"github.com/candidmq/candidmq/internal/heap"
 )
 
 // queue is one queue. Everything about it is guarded by the engine's mutex.
@@ -17,7 +19,7 @@ type queue struct {
 	// due has leases and delays by their end: what ends at the same time ends in
 	// the order of sending. A lease that was extended stays where it was, which
 	// makes a heartbeat O(1), and finds its place when it comes to the top.
-	due   heap[*msg]
+	due   heap.Heap[*msg]
 	ages  ages
 	dedup dedup
 
@@ -38,7 +40,7 @@ func (q *queue) clear() {
 	q.counts = [states]int{}
 	q.ages = newAges()
 	q.dedup = newDedup()
-	q.due = heap[*msg]{}
+	q.due = heap.Heap[*msg]{}
 	if q.config.FIFO {
 		q.order = newFIFO()
 	} else {
@@ -50,13 +52,13 @@ func (q *queue) clear() {
 // ready.
 func (q *queue) add(m *msg, state State, due time.Time) {
 	m.Seq = q.engine.nextSeq()
-	m.state, m.due, m.dueAt = state, due, absent
+	m.state, m.due, m.dueAt = state, due, heap.Absent
 	q.all[m.Seq] = m
 	q.counts[state]++
 	q.ages.add(m, q.key(m, m.Sent))
 	q.order.add(m)
 	if state != Ready {
-		q.due.push(q.key(m, due), m, &m.dueAt)
+		q.due.Push(q.key(m, due), m, &m.dueAt)
 	}
 	q.engine.touch(q)
 }
@@ -67,8 +69,8 @@ func (q *queue) remove(m *msg) {
 	q.counts[m.state]--
 	q.ages.remove(m)
 	q.order.remove(m)
-	if m.dueAt != absent {
-		q.due.remove(m.dueAt)
+	if m.dueAt != heap.Absent {
+		q.due.Remove(m.dueAt)
 	}
 	q.engine.touch(q)
 }
@@ -80,10 +82,10 @@ func (q *queue) lease(m *msg, end time.Time) {
 	m.due = end
 	switch {
 	case was == Ready:
-		q.due.push(q.key(m, end), m, &m.dueAt)
+		q.due.Push(q.key(m, end), m, &m.dueAt)
 		q.order.busy(m)
 	case sooner:
-		q.due.rekey(m.dueAt, q.key(m, end))
+		q.due.Rekey(m.dueAt, q.key(m, end))
 	}
 	q.engine.touch(q)
 }
@@ -94,7 +96,7 @@ func (q *queue) release(m *msg) {
 	if m.state == Ready {
 		return
 	}
-	q.due.remove(m.dueAt)
+	q.due.Remove(m.dueAt)
 	q.setState(m, Ready)
 	q.order.ready(m)
 	q.engine.touch(q)
@@ -112,7 +114,7 @@ func (q *queue) advance(now time.Time) {
 	if q.config.Retention > 0 {
 		q.endRetention(now)
 	}
-	if len(q.due.nodes) > 0 {
+	if q.due.Len() > 0 {
 		q.endDue(now)
 	}
 	if len(q.dedup.byAge) > 0 {
@@ -132,9 +134,9 @@ func (q *queue) endRetention(now time.Time) {
 // endDue ends the leases and delays that are due.
 func (q *queue) endDue(now time.Time) {
 	t := q.engine.sinceStart(now)
-	for at, m, ok := q.due.top(); ok && at.at <= t; at, m, ok = q.due.top() {
+	for at, m, ok := q.due.Top(); ok && at.At <= t; at, m, ok = q.due.Top() {
 		if k := q.key(m, m.due); k != at {
-			q.due.rekey(m.dueAt, k)
+			q.due.Rekey(m.dueAt, k)
 			continue
 		}
 		if m.state == InFlight {
@@ -145,16 +147,16 @@ func (q *queue) endDue(now time.Time) {
 }
 
 // key orders m by a time, and by Seq what has the same.
-func (q *queue) key(m *msg, t time.Time) key { return key{q.engine.sinceStart(t), m.Seq} }
+func (q *queue) key(m *msg, t time.Time) heap.Key { return heap.Key{At: q.engine.sinceStart(t), Seq: m.Seq} }
 
 // next is when time changes something for waiting polls, or earlier; ok is
 // false if never.
 func (q *queue) next() (at time.Time, ok bool) {
-	k, _, ok := q.due.top()
+	k, _, ok := q.due.Top()
 	if !ok { // then nothing blocks a group, and retention frees nothing
 		return at, false
 	}
-	at = q.engine.start.Add(time.Duration(k.at))
+	at = q.engine.start.Add(time.Duration(k.At))
 	if r := q.config.Retention; r > 0 {
 		if end := q.ages.oldest().Sent.Add(r); end.Before(at) {
 			at = end

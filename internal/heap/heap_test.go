@@ -1,4 +1,4 @@
-package queue
+package heap
 
 import (
 	"slices"
@@ -11,20 +11,20 @@ import (
 // order, and each knew its index all along.
 func TestHeap(t *testing.T) {
 	type item struct {
-		key   key
+		key   Key
 		place int
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		var h heap[*item]
+		var h Heap[*item]
 		var in []*item
 		var seq uint64
-		draw := func() key {
+		draw := func() Key {
 			seq++
-			return key{int64(rapid.IntRange(0, 20).Draw(t, "at")), seq}
+			return Key{int64(rapid.IntRange(0, 20).Draw(t, "at")), seq}
 		}
 		for range rapid.IntRange(0, 100).Draw(t, "items") {
 			it := &item{key: draw()}
-			h.push(it.key, it, &it.place)
+			h.Push(it.key, it, &it.place)
 			in = append(in, it)
 		}
 		for range rapid.IntRange(0, 50).Draw(t, "changes") {
@@ -33,14 +33,14 @@ func TestHeap(t *testing.T) {
 			}
 			i := rapid.IntRange(0, len(in)-1).Draw(t, "which")
 			if it := in[i]; rapid.Bool().Draw(t, "remove") {
-				h.remove(it.place)
+				h.Remove(it.place)
 				in = slices.Delete(in, i, i+1)
-				if it.place != absent {
+				if it.place != Absent {
 					t.Fatalf("index %d after it was removed", it.place)
 				}
 			} else {
 				it.key = draw()
-				h.rekey(it.place, it.key)
+				h.Rekey(it.place, it.key)
 			}
 		}
 		for i, n := range h.nodes {
@@ -55,13 +55,13 @@ func TestHeap(t *testing.T) {
 			return 1
 		})
 		for _, want := range in {
-			_, got, ok := h.top()
+			_, got, ok := h.Top()
 			if !ok || got != want {
 				t.Fatalf("got %+v, %v, want %+v", got, ok, want)
 			}
-			h.remove(0)
+			h.Remove(0)
 		}
-		if _, _, ok := h.top(); ok {
+		if _, _, ok := h.Top(); ok {
 			t.Fatal("more than was pushed")
 		}
 	})
