@@ -83,10 +83,8 @@ func (j *JetStream) Reject(ctx context.Context, reason string, ds ...*broker.Del
 }
 
 func (j *JetStream) rejection(reason string) *settlement {
-	word := []byte("+TERM " + headerText(reason))
 	return &settlement{
-		op: "reject", state: lease.Rejected,
-		word:   func(*jsDelivery) []byte { return word },
+		op: "reject", state: lease.Rejected, word: []byte("+TERM " + headerText(reason)),
 		before: func(ctx context.Context, d *jsDelivery) error { return j.copyToDeadLetter(ctx, d, reason) },
 	}
 }

@@ -23,21 +23,40 @@ type answers struct {
 	prefix  string
 	last    uint64
 	waiting map[uint64]slot
+	free    []address // given back; see confirmations
 	over    bool
 }
 
 // slot is where the answer to one request goes.
 type slot struct {
-	to    chan<- answer // has room for it
+	to    taker
 	index int
 	// ack: only JetStream's own acknowledgement counts. A responder on the same
-	// subject may answer first, and is not listened to.
+	// subject may answer first, or as well, and is not listened to.
 	ack bool
 }
+
+// taker is given answers. It runs on nats.go's goroutine, under the lock of
+// answers, and does not block.
+type taker interface {
+	take(index int, msg *nats.Msg)
+}
+
+// oneByOne is a taker whose owner looks at each answer when it comes. It has
+// room for all.
+type oneByOne chan answer
 
 type answer struct {
 	index int
 	msg   *nats.Msg
+}
+
+func (c oneByOne) take(index int, msg *nats.Msg) { c <- answer{index, msg} }
+
+// address is where the answer to one request is sent.
+type address struct {
+	token   uint64 // 0: none
+	replyTo string
 }
 
 func (a *answers) init(nc *nats.Conn) {
@@ -46,16 +65,24 @@ func (a *answers) init(nc *nats.Conn) {
 	a.waiting = map[uint64]slot{}
 }
 
-// expect reserves the answer to one request and returns its reply address.
-func (a *answers) expect(s slot) (token uint64, replyTo string, err error) {
+// expect reserves the answers to one request, at an address that nothing else
+// has had: there may be several, of which only one counts.
+func (a *answers) expect(s slot) (address, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.open(); err != nil {
-		return 0, "", err
+		return address{}, err
 	}
+	to := a.address()
+	a.waiting[to.token] = s
+	return to, nil
+}
+
+// address makes one. The caller holds mu.
+func (a *answers) address() address {
 	a.last++
-	a.waiting[a.last] = s
-	return a.last, a.prefix + strconv.FormatUint(a.last, 36), nil
+	var room [64]byte // on the stack: one allocation for the whole
+	return address{a.last, string(strconv.AppendUint(append(room[:0], a.prefix...), a.last, 36))}
 }
 
 // open subscribes. The caller holds mu.
@@ -85,16 +112,13 @@ func (a *answers) route(msg *nats.Msg) {
 		return
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	s, ok := a.waiting[token]
-	if ok && s.ack && !isAck(msg) {
-		ok = false
-	} else {
-		delete(a.waiting, token)
+	if !ok || s.ack && !isAck(msg) {
+		return
 	}
-	a.mu.Unlock()
-	if ok {
-		s.to <- answer{s.index, msg}
-	}
+	delete(a.waiting, token)
+	s.to.take(s.index, msg)
 }
 
 // forget gives up an answer.
@@ -118,23 +142,23 @@ func (a *answers) stop() {
 	}
 }
 
-// wait waits for the next answer.
-func (a *answers) wait(ctx context.Context, from <-chan answer, late <-chan time.Time) (answer, error) {
+// await waits for what a taker hands over.
+func await[T any](ctx context.Context, a *answers, from <-chan T, late <-chan time.Time) (got T, err error) {
 	select {
-	case got := <-from:
+	case got = <-from:
 		return got, nil
 	default:
 	}
 	select {
-	case got := <-from:
-		return got, nil
+	case got = <-from:
 	case <-ctx.Done():
-		return answer{}, ctx.Err()
+		err = ctx.Err()
 	case <-late:
-		return answer{}, context.DeadlineExceeded
+		err = context.DeadlineExceeded
 	case <-a.stopped:
-		return answer{}, nats.ErrConnectionClosed
+		err = nats.ErrConnectionClosed
 	}
+	return got, err
 }
 
 const (

@@ -75,12 +75,12 @@ func (j *JetStream) awaitSlot(ctx context.Context, late <-chan time.Time) error 
 func (j *JetStream) store(ctx context.Context, p *jsMessage, late <-chan time.Time) (broker.Receipt, error) {
 	deadline := time.Time{} // read the clock only where it is needed
 	for {
-		got := make(chan answer, 1)
+		got := make(oneByOne, 1)
 		token, err := j.send(p, slot{to: got, ack: true})
 		if err != nil {
 			return broker.Receipt{}, err
 		}
-		a, err := j.answers.wait(ctx, got, late)
+		a, err := await(ctx, &j.answers, got, late)
 		if err != nil {
 			j.answers.forget(token)
 			return broker.Receipt{}, j.uncertain("publish", p.name, err)
@@ -114,23 +114,23 @@ func (j *JetStream) pause(ctx context.Context, late <-chan time.Time, d time.Dur
 
 // send hands a message to the client's write buffer.
 func (j *JetStream) send(p *jsMessage, s slot) (token uint64, err error) {
-	token, replyTo, err := j.answers.expect(s)
+	to, err := j.answers.expect(s)
 	if err != nil {
 		return 0, j.failure("publish", p.name, err)
 	}
 	if len(p.header) > 0 {
-		err = j.conn.PublishMsg(&nats.Msg{Subject: p.native, Reply: replyTo, Header: p.header, Data: p.body})
+		err = j.conn.PublishMsg(&nats.Msg{Subject: p.native, Reply: to.replyTo, Header: p.header, Data: p.body})
 	} else {
-		err = j.conn.PublishRequest(p.native, replyTo, p.body)
+		err = j.conn.PublishRequest(p.native, to.replyTo, p.body)
 	}
 	if err != nil {
-		j.answers.forget(token)
+		j.answers.forget(to.token)
 		e := j.failure("publish", p.name, err)
 		// A failed write to the socket may have got a part through.
 		e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
 		return 0, e
 	}
-	return token, nil
+	return to.token, nil
 }
 
 // pubAck is JetStream's answer to a publish.
@@ -171,7 +171,8 @@ func (j *JetStream) receipt(p *jsMessage, msg *nats.Msg) (broker.Receipt, error)
 
 // messageID is the id of a stored message, in receipts and deliveries.
 func messageID(stream string, sequence uint64) string {
-	return stream + ":" + strconv.FormatUint(sequence, 10)
+	var room [64]byte // on the stack: one allocation for the whole
+	return string(strconv.AppendUint(append(append(room[:0], stream...), ':'), sequence, 10))
 }
 
 // refusal is what the stream would not store.
@@ -221,7 +222,7 @@ func (j *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]br
 		JetStream: j, ctx: ctx,
 		messages: make([]jsMessage, len(ms)), receipts: make([]broker.Receipt, len(ms)),
 		errs: make([]error, len(ms)), tokens: make([]uint64, len(ms)),
-		got: make(chan answer, len(ms)),
+		got: make(oneByOne, len(ms)),
 	}
 	if err := b.prepare(ms); err != nil || len(ms) == 0 {
 		return b.receipts, err
@@ -246,7 +247,7 @@ type jsBatch struct {
 	receipts []broker.Receipt
 	errs     []error
 	tokens   []uint64 // of what is in flight; 0 once answered
-	got      chan answer
+	got      oneByOne
 	inFlight int
 	failed   map[string]bool // subjects
 }
@@ -300,7 +301,7 @@ func (b *jsBatch) run() {
 
 // takeOne waits for an answer.
 func (b *jsBatch) takeOne() error {
-	a, err := b.answers.wait(b.ctx, b.got, b.late)
+	a, err := await(b.ctx, &b.answers, b.got, b.late)
 	if err == nil {
 		b.take(a)
 	}

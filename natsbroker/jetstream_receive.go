@@ -276,32 +276,41 @@ type asking struct {
 func (a *asking) collect(ctx context.Context, wait time.Duration) error {
 	a.timer.Reset(wait + pullSlack)
 	for {
+		var msg *nats.Msg
 		select {
-		case msg := <-a.from:
-			over, err := a.take(msg)
-			if a.since.IsZero() {
-				a.since = time.Now() // the lease begins before this
-			}
-			if over {
-				a.over(err)
+		case msg = <-a.from:
+		default:
+			var err error
+			if msg, err = a.next(ctx); err != nil {
+				a.giveUp()
 				return err
 			}
-			if len(a.msgs) > 0 {
-				a.timer.Reset(restWait)
-			}
-		case <-a.timer.C:
-			a.giveUp()
-			return errNoAnswer
-		case <-ctx.Done():
-			a.giveUp()
-			return ctx.Err()
-		case <-a.life.Done():
-			a.giveUp()
-			return nats.ErrConnectionClosed
-		case <-a.down:
-			a.giveUp()
-			return a.JetStream.down()
 		}
+		over, err := a.take(msg)
+		if over {
+			a.over(err)
+			return err
+		}
+	}
+}
+
+// next waits for what the server sends: long for a first message, and not for
+// the rest.
+func (a *asking) next(ctx context.Context) (*nats.Msg, error) {
+	if len(a.msgs) > 0 {
+		a.timer.Reset(restWait)
+	}
+	select {
+	case msg := <-a.from:
+		return msg, nil
+	case <-a.timer.C:
+		return nil, errNoAnswer
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-a.life.Done():
+		return nil, nats.ErrConnectionClosed
+	case <-a.down:
+		return nil, a.JetStream.down()
 	}
 }
 
@@ -316,6 +325,9 @@ func (a *asking) over(err error) {
 
 // take reports whether the request is over.
 func (a *asking) take(msg *nats.Msg) (over bool, err error) {
+	if a.since.IsZero() {
+		a.since = time.Now() // the lease begins before this
+	}
 	word := status(msg)
 	switch word {
 	case "":
@@ -371,12 +383,7 @@ func (a *asking) giveUp() {
 	for {
 		select {
 		case msg := <-a.from:
-			if a.since.IsZero() {
-				a.since = time.Now()
-			}
-			if status(msg) == "" {
-				a.msgs = append(a.msgs, msg)
-			}
+			_, _ = a.take(msg) // it is over anyway
 		default:
 			return
 		}

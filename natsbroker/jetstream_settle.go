@@ -35,7 +35,7 @@ var (
 // retention and one replica it writes that down within 100 ms, so that a server
 // which is killed just then delivers the message again.
 func (j *JetStream) Delete(ctx context.Context, ds ...*broker.Delivery) error {
-	return j.settle(ctx, &settlement{op: "delete", state: lease.Deleted, word: func(*jsDelivery) []byte { return ackWord }}, ds)
+	return j.settle(ctx, &settlement{op: "delete", state: lease.Deleted, word: ackWord}, ds)
 }
 
 // Extend tells the server that the work is in progress, which begins the lease
@@ -46,7 +46,7 @@ func (j *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*brok
 		return &broker.FieldError{Field: "lease", Value: lease.String(), Limit: "0 (the consumer's own) or above"}
 	}
 	return j.settle(ctx, &settlement{
-		op: "extend", lease: lease, extend: true, word: func(*jsDelivery) []byte { return progressWord },
+		op: "extend", lease: lease, extend: true, word: progressWord,
 	}, ds)
 }
 
@@ -62,17 +62,20 @@ func (j *JetStream) Release(ctx context.Context, delay time.Duration, ds ...*bro
 	if delay > 0 {
 		word = fmt.Appendf(nil, `-NAK {"delay": %d}`, delay.Nanoseconds())
 	}
-	return j.settle(ctx, &settlement{op: "release", state: lease.Released, word: func(*jsDelivery) []byte { return word }}, ds)
+	return j.settle(ctx, &settlement{op: "release", state: lease.Released, word: word}, ds)
 }
 
 // settlement is one call that settles or extends deliveries.
 type settlement struct {
 	op     string
-	word   func(*jsDelivery) []byte
+	word   []byte
 	state  lease.State   // what the deliveries are in then
 	extend bool          // they stay open
 	lease  time.Duration // of an extend
 	before func(ctx context.Context, d *jsDelivery) error
+	sent   time.Time // the server counts a renewed lease from a later moment
+	errs   []error   // nil: none has failed
+	confirmations
 }
 
 // settle sends a word for each delivery, all of them before it waits for the
@@ -81,42 +84,42 @@ func (j *JetStream) settle(ctx context.Context, s *settlement, ds []*broker.Deli
 	if err := j.ready(ctx, s.op, ""); err != nil {
 		return err
 	}
-	errs := make([]error, len(ds))
-	sent := time.Now() // the server counts a renewed lease from a later moment
-	got := make(chan answer, len(ds))
-	var tokens []uint64
+	s.sent = time.Now()
 	if !j.options.Unconfirmed {
-		tokens = make([]uint64, len(ds))
+		s.confirmations = newConfirmations(len(ds))
 	}
-	waiting := 0
+	told := 0
 	for i, d := range ds {
 		own, err := j.own(d)
+		done := err != nil
+		if !done {
+			done, err = s.check(ctx, own)
+		}
+		if !done {
+			if err = j.tell(own, s, i); err == nil {
+				told++
+			}
+		}
 		if err != nil {
-			errs[i] = err
-			continue
-		}
-		if done, err := s.check(ctx, own); done || err != nil {
-			errs[i] = err
-			continue
-		}
-		token, err := j.tell(own, s, slot{to: got, index: i})
-		switch {
-		case err != nil:
-			errs[i] = err
-		case tokens != nil:
-			tokens[i] = token
-			waiting++
-		default:
-			s.settled(own, sent)
+			s.fail(i, len(ds), err)
 		}
 	}
-	if waiting > 0 {
-		j.confirm(ctx, s, ds, errs, tokens, got, waiting, sent)
+	if told > 0 && !j.options.Unconfirmed {
+		j.confirm(ctx, s, ds)
 	}
-	return broker.NewBatchError(errs)
+	return broker.NewBatchError(s.errs)
 }
 
-// check reports done where there is nothing to send.
+// fail notes the error of one of n.
+func (s *settlement) fail(i, n int, err error) {
+	if s.errs == nil {
+		s.errs = make([]error, n)
+	}
+	s.errs[i] = err
+}
+
+// check reports done where there is nothing to send, because of err or because it
+// is as it should be.
 func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err error) {
 	if s.state == lease.Deleted && !s.extend {
 		if done, err := d.CheckDelete(); done {
@@ -128,16 +131,20 @@ func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err e
 	if d.facts.ackWait == 0 { // ack none
 		return true, s.unleased(d)
 	}
-	if d.Expired(time.Now()) {
+	now := s.sent
+	if s.before != nil { // it takes its time
+		now = time.Now()
+	}
+	if d.Expired(now) {
 		return true, s.lost(d, broker.ErrLeaseLost, errLate)
 	}
 	if s.lease != 0 && (s.lease != d.facts.ackWait || len(d.facts.backoff) > 0) {
 		return true, leaseFixed(s.lease, d.queue)
 	}
 	if s.before != nil {
-		return false, s.before(ctx, d)
+		err = s.before(ctx, d)
 	}
-	return false, nil
+	return err != nil, err
 }
 
 // unleased is the settlement of what a consumer with ack_policy none delivered:
@@ -161,59 +168,58 @@ func (s *settlement) lost(d *jsDelivery, err, why error) error {
 }
 
 // tell sends the word.
-func (j *JetStream) tell(d *jsDelivery, s *settlement, to slot) (token uint64, err error) {
+func (j *JetStream) tell(d *jsDelivery, s *settlement, index int) error {
 	if j.options.Unconfirmed {
-		if err := j.conn.Publish(d.msg.Reply, s.word(d)); err != nil {
-			return 0, j.uncertain(s.op, d.name, err)
+		if err := j.conn.Publish(d.msg.Reply, s.word); err != nil {
+			return j.uncertain(s.op, d.name, err)
 		}
-		return 0, nil
+		s.settled(d)
+		return nil
 	}
-	token, replyTo, err := j.answers.expect(to)
+	replyTo, err := j.answers.ask(&s.confirmations, index)
 	if err != nil {
-		return 0, j.failure(s.op, d.name, err)
+		return j.failure(s.op, d.name, err)
 	}
-	if err := j.conn.PublishRequest(d.msg.Reply, replyTo, s.word(d)); err != nil {
-		j.answers.forget(token)
-		return 0, j.uncertain(s.op, d.name, err)
+	if err := j.conn.PublishRequest(d.msg.Reply, replyTo, s.word); err != nil {
+		j.answers.unask(&s.confirmations, index)
+		return j.uncertain(s.op, d.name, err)
 	}
-	return token, nil
+	return nil
 }
 
 // confirm waits for the server's answers.
-func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Delivery, errs []error,
-	tokens []uint64, got <-chan answer, waiting int, sent time.Time,
-) {
+func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Delivery) {
 	late, stop := j.until(ctx)
 	defer stop()
-	var over error
-	for ; waiting > 0; waiting-- {
-		var a answer
-		if a, over = j.answers.wait(ctx, got, late); over != nil {
-			break
-		}
-		tokens[a.index] = 0
-		d := ds[a.index].Handle.(*jsDelivery)
-		if unanswered(a.msg) {
-			j.forget(d.queue)
-			e := j.failure(s.op, d.name, nats.ErrNoResponders)
-			e.Kind, e.Err, e.Retryable = broker.ErrNotFound, fmt.Errorf("%w: %w", errNobody, nats.ErrNoResponders), false
-			errs[a.index] = e
+	over := j.answers.collect(ctx, &s.confirmations, late)
+	for i := range s.want {
+		w := &s.want[i]
+		if w.token == 0 {
 			continue
 		}
-		s.settled(d, sent)
-	}
-	for i, token := range tokens {
-		if token != 0 {
-			j.answers.forget(token)
-			errs[i] = j.uncertain(s.op, ds[i].Handle.(*jsDelivery).name, over)
+		switch d := ds[i].Handle.(*jsDelivery); {
+		case w.answer == nil:
+			s.fail(i, len(ds), j.uncertain(s.op, d.name, over))
+		case unanswered(w.answer):
+			s.fail(i, len(ds), j.gone(s.op, d))
+		default:
+			s.settled(d)
 		}
 	}
 }
 
+// gone is the error of a delivery whose consumer does not answer.
+func (j *JetStream) gone(op string, d *jsDelivery) error {
+	j.forget(d.queue)
+	e := j.failure(op, d.name, nats.ErrNoResponders)
+	e.Kind, e.Err, e.Retryable = broker.ErrNotFound, fmt.Errorf("%w: %w", errNobody, nats.ErrNoResponders), false
+	return e
+}
+
 // settled records what has become of a delivery.
-func (s *settlement) settled(d *jsDelivery, sent time.Time) {
+func (s *settlement) settled(d *jsDelivery) {
 	if s.extend {
-		d.Renew(sent.Add(d.facts.lease(d.Attempt)))
+		d.Renew(s.sent.Add(d.facts.lease(d.Attempt)))
 		return
 	}
 	d.Settle(s.state)
