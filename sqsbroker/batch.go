@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -22,7 +23,9 @@ import (
 // queue SQS may fail one entry of a call and store a later one of the same key:
 // the later one is reported as stored then, and the failed one is not sent
 // again, since it would come out of order. No message that comes after a failure
-// of its key is sent; it is [broker.ErrSkipped].
+// of its key is sent; it is [broker.ErrSkipped], and as retryable as what failed.
+// While a PublishBatch sends to a FIFO queue, other calls that publish messages
+// of its keys wait.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts := make([]broker.Receipt, len(ms))
 	if len(ms) == 0 {
@@ -38,7 +41,7 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 	}
 	for _, s := range shipments {
 		s.receipts, s.errs = receipts, errs
-		s.send(ctx)
+		s.sendAlone(ctx)
 	}
 	return receipts, broker.NewBatchError(errs)
 }
@@ -47,11 +50,11 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 type shipment struct {
 	queue    *queue
 	url      string
-	ahead    []item              // not sent yet, in order
-	again    []item              // to be sent again, in order, before those ahead
-	receipts []broker.Receipt    // of the whole batch
-	errs     []error             // of the whole batch
-	failed   map[string]struct{} // keys of which a message failed
+	ahead    []item           // not sent yet, in order
+	again    []item           // to be sent again, in order, before those ahead
+	receipts []broker.Receipt // of the whole batch
+	errs     []error          // of the whole batch
+	failed   map[string]error // by key, the first failure of it
 }
 
 // item is one message of a shipment.
@@ -66,13 +69,15 @@ type item struct {
 func skipOthers(ms []broker.Message, errs []error) {
 	for i, err := range errs {
 		if err == nil {
-			errs[i] = skipped(ms[i].Subject)
+			errs[i] = skipped(ms[i].Subject, false)
 		}
 	}
 }
 
-func skipped(subject string) error {
-	return &broker.Error{Backend: backend, Op: opPublish, Subject: subject, Kind: broker.ErrSkipped}
+// skipped is the error of a message that was not sent because of another one's.
+// retryable is whether sending both again may work.
+func skipped(subject string, retryable bool) error {
+	return &broker.Error{Backend: backend, Op: opPublish, Subject: subject, Kind: broker.ErrSkipped, Retryable: retryable}
 }
 
 // load checks every message and sorts them by queue. errs has those that are
@@ -96,7 +101,7 @@ func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all 
 		}
 		s := byQueue[q]
 		if s == nil {
-			s = &shipment{queue: q, url: url, failed: map[string]struct{}{}}
+			s = &shipment{queue: q, url: url, failed: map[string]error{}}
 			byQueue[q] = s
 			all = append(all, s)
 		}
@@ -131,6 +136,48 @@ func refusedHere(err error) bool {
 	}
 	_, ok := errors.AsType[*broker.UnsupportedError](err)
 	return ok
+}
+
+// errBehind stands for a failure of another call's message of the same key.
+var errBehind = &broker.Error{Backend: backend, Op: opPublish, Kind: broker.ErrSkipped, Retryable: true}
+
+// sendAlone sends while no other call sends messages of the same keys.
+func (s *shipment) sendAlone(ctx context.Context) {
+	keys := s.keys()
+	if len(keys) == 0 {
+		s.send(ctx)
+		return
+	}
+	release, behind, err := s.queue.broker.to(s.url).sends.Hold(ctx, keys)
+	if err != nil {
+		for _, it := range s.ahead {
+			s.errs[it.index] = notCalled(opPublish, it.message.Subject, err)
+		}
+		return
+	}
+	for _, key := range behind {
+		s.failed[key] = errBehind
+	}
+	s.send(ctx)
+	failed := slices.Collect(maps.Keys(s.failed))
+	if ctx.Err() != nil { // no failure but the caller's own wish
+		failed = nil
+	}
+	release(failed)
+}
+
+// keys are those of the messages, without repetition; none on a Standard queue.
+func (s *shipment) keys() []string {
+	seen := map[string]struct{}{}
+	var keys []string
+	for i := range s.ahead {
+		key := s.ahead[i].message.Key
+		if _, again := seen[key]; !again && key != "" {
+			seen[key] = struct{}{}
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // send makes the calls.
@@ -187,8 +234,8 @@ func (s *shipment) next(ctx context.Context) []item {
 		if s.queue.fifo && len(call) > 0 && call[0].parcel != nil && it.parcel == nil {
 			return call // what is sent again may fail again, and must not be overtaken
 		}
-		if _, failed := s.failed[it.message.Key]; failed && it.parcel == nil {
-			s.errs[it.index] = skipped(it.message.Subject)
+		if first := s.failed[it.message.Key]; first != nil {
+			s.passOver(it, first)
 			*from = (*from)[1:]
 			continue
 		}
@@ -199,6 +246,17 @@ func (s *shipment) next(ctx context.Context) []item {
 		call = append(call, it)
 		*from = (*from)[1:]
 	}
+}
+
+// passOver is for a message that is not sent, or not again, because of the first
+// failure of its key.
+func (s *shipment) passOver(it item, first error) {
+	if it.parcel != nil {
+		s.errs[it.index] = it.parcel.err
+		return
+	}
+	e, ok := errors.AsType[*broker.Error](first)
+	s.errs[it.index] = skipped(it.message.Subject, ok && e.Retryable)
 }
 
 // giveUp is for messages that are not sent, or not again, since ctx has ended.
@@ -214,20 +272,11 @@ func (s *shipment) giveUp(call []item, err error) {
 
 // settle takes the results of a call, and keeps what may be sent again.
 func (s *shipment) settle(call []item) {
-	stored := map[string]int{} // the last of each key
-	for i, it := range call {
-		if it.parcel.err == nil {
-			s.receipts[it.index] = it.parcel.receipt
-			stored[it.message.Key] = i
-		}
-	}
-	for i, it := range call {
-		key := it.message.Key
-		_, behind := s.failed[key]
-		overtaken := key != "" && (behind || i < stored[key])
+	for _, it := range call {
 		switch {
 		case it.parcel.err == nil:
-		case it.parcel.again && !overtaken && it.parcel.tries < entryTries:
+			s.receipts[it.index] = it.parcel.receipt
+		case it.parcel.again:
 			it.due = time.Now().Add(entryPause.Delay(it.parcel.tries, rand.Float64()))
 			s.again = append(s.again, it)
 		default:
@@ -239,7 +288,7 @@ func (s *shipment) settle(call []item) {
 // fail records that a message is not stored, as far as is known.
 func (s *shipment) fail(it item, err error) {
 	s.errs[it.index] = err
-	if it.message.Key != "" {
-		s.failed[it.message.Key] = struct{}{}
+	if key := it.message.Key; key != "" && s.failed[key] == nil {
+		s.failed[key] = err
 	}
 }

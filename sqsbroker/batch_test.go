@@ -185,6 +185,9 @@ func TestBatchStopsAKeyAtItsFirstFailure(t *testing.T) {
 				wantError(t, "the one that is not mentioned", item, broker.ErrOutcomeUnknown)
 			case 10, 11:
 				wantError(t, "a later call's", item, broker.ErrSkipped)
+				if e, ok := errors.AsType[*broker.Error](item); !ok || e.Retryable != (i == 10) { // as what it is behind
+					t.Errorf("message %d: got %+v", i, e)
+				}
 			default:
 				if item != nil || receipts[i].ID != string(rune('a'+i)) || receipts[i].Sequence.String() != "18849496460467696128" {
 					t.Errorf("message %d: got %+v, %v", i, receipts[i], item)
@@ -211,6 +214,9 @@ func TestBatchCallThatFailsAsAWhole(t *testing.T) {
 				}
 			} else {
 				wantError(t, "second call", item, broker.ErrSkipped)
+				if e, ok := errors.AsType[*broker.Error](item); !ok || e.Retryable {
+					t.Errorf("message %d: nor can the first be retried: %v", i, item)
+				}
 			}
 			if errors.Is(item, broker.ErrOutcomeUnknown) {
 				t.Errorf("message %d: it was refused, so its outcome is known: %v", i, item)

@@ -34,7 +34,7 @@ func newBench(b *testing.B, options ...func(*sqs.Options)) *bench {
 		})
 	}})
 	b.Cleanup(server.Close)
-	r.client = server.Client(append(options, whole)...)
+	r.client = server.Client(options...)
 	r.url = server.QueueURL("bench")
 	if _, err := r.client.CreateQueue(b.Context(), &sqs.CreateQueueInput{QueueName: aws.String("bench")}); err != nil {
 		b.Fatal(err)

@@ -239,7 +239,7 @@ func TestNothingButDamage(t *testing.T) {
 		r.damage("ReceiveMessage", 1)
 		_, err := r.Receive(t.Context(), "jobs", 10)
 		wantError(t, "Receive", err, broker.ErrUnavailable)
-		trusting, err := New(r.server.Client(whole, func(o *sqs.Options) { o.DisableMessageChecksumValidation = true }), nil)
+		trusting, err := New(r.server.Client(func(o *sqs.Options) { o.DisableMessageChecksumValidation = true }), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -22,6 +23,11 @@ const opPublish = "publish"
 // documentation says. If ctx ends while the message is in a call that others
 // share, Publish returns with [broker.ErrOutcomeUnknown]; while it waits for
 // one, it is not sent, and the error is that of ctx alone.
+//
+// On a FIFO queue the calls of one Key go in the order in which Publish was
+// called. If one of them fails, those that wait behind it are not sent, since
+// sending it again would then break the order: they are [broker.ErrSkipped]. A
+// call that was cancelled by its own ctx fails no others.
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if err := b.ready(ctx, opPublish, m.Subject); err != nil {
 		return broker.Receipt{}, err
@@ -32,17 +38,17 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 		return broker.Receipt{}, err
 	}
 	p, sends := q.pack(&m), b.to(url).sends
-	for {
-		if err := sends.Do(ctx, p); err != nil {
-			return broker.Receipt{}, notCalled(opPublish, m.Subject, err)
+	if err := sends.Do(ctx, p); err != nil {
+		e := notCalled(opPublish, m.Subject, err)
+		if !e.OutcomeUnknown { // else p is still in a call
+			e.Err = errors.Join(e.Err, p.err)
 		}
-		switch {
-		case p.err == nil:
-			return p.receipt, nil
-		case !p.again || !pauseAfter(ctx, p.tries):
-			return broker.Receipt{}, cutOff(ctx, p.err)
-		}
+		return broker.Receipt{}, e
 	}
+	if p.err != nil {
+		return broker.Receipt{}, cutOff(ctx, p.err)
+	}
+	return p.receipt, nil
 }
 
 // check returns the queue's URL if the queue takes m. What no queue takes is

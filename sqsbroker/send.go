@@ -3,6 +3,8 @@ package sqsbroker
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -10,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/coalesce"
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
@@ -27,7 +30,7 @@ type parcel struct {
 	// What a call leaves.
 	receipt broker.Receipt
 	err     error
-	again   bool // SQS failed this one entry, and not for its content
+	again   bool // it may be sent again: SQS failed this one entry, by its own fault
 	tries   int
 }
 
@@ -47,7 +50,18 @@ func (q *queue) pack(m *broker.Message) *parcel {
 	}
 }
 
-func (p *parcel) trait() (key string, size int) { return p.key, p.size }
+// Trait is what calls that are shared must know: no two of them have messages
+// of one group.
+func (p *parcel) Trait() (key string, size int) { return p.key, p.size }
+
+// Result sends a parcel again that SQS failed by its own fault. Behind one that
+// failed for good, no later one of its group is sent.
+func (p *parcel) Result() coalesce.Result {
+	if p.again {
+		return coalesce.Result{Again: entryPause.Delay(p.tries, rand.Float64())}
+	}
+	return coalesce.Result{Failed: p.err != nil}
+}
 
 // send makes one call for 1 to 10 parcels of one queue, and leaves each one's
 // result in it.
@@ -56,7 +70,7 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 		p.err, p.again = nil, false
 		p.tries++
 	}
-	if len(call) == 1 {
+	if len(call) == 1 && call[0].tries == 1 { // what was in a batch keeps to its form of errors
 		b.sendOne(ctx, url, call[0])
 		return
 	}
@@ -85,8 +99,25 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 	for _, e := range out.Failed {
 		if i, ok := entryIndex(e.Id, len(call)); ok {
 			call[i].err = call[i].queue.fail(ctx, opPublish, call[i].subject, entryError(e))
-			call[i].again = !e.SenderFault
+			call[i].again = !e.SenderFault && call[i].tries < entryTries
 		}
+	}
+	keepOrder(call)
+}
+
+// keepOrder takes back what may be sent again where that would break the order
+// of a group: SQS has stored a later message of it, or an earlier one has failed
+// for good.
+func keepOrder(call []*parcel) {
+	over := map[string]bool{} // groups
+	for _, p := range slices.Backward(call) {
+		p.again = p.again && !over[p.key]
+		over[p.key] = over[p.key] || p.key != "" && p.err == nil
+	}
+	clear(over)
+	for _, p := range call {
+		p.again = p.again && !over[p.key]
+		over[p.key] = over[p.key] || p.key != "" && p.err != nil && !p.again
 	}
 }
 

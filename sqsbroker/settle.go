@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/coalesce"
 	"github.com/candidmq/candidmq/internal/lease"
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
@@ -28,8 +30,19 @@ type settling struct {
 
 	// What a call leaves.
 	err   error
-	again bool // SQS failed this one entry, by its own fault
+	again bool // SQS failed this one entry, by its own fault, and there is time for another try
 	tries int
+}
+
+// Trait is what calls that are shared must know: any ten may go together.
+func (s *settling) Trait() (key string, size int) { return "", 1 }
+
+// Result sends again what SQS failed by its own fault.
+func (s *settling) Result() coalesce.Result {
+	if s.again {
+		return coalesce.Result{Again: entryPause.Delay(s.tries, rand.Float64())}
+	}
+	return coalesce.Result{}
 }
 
 // The operations of settlings.
@@ -127,7 +140,8 @@ func settled(op string, h *handle, err error) error {
 
 // settle runs check on each delivery, and makes calls for those that it does
 // not call done or refuse. A single one may share its call with those of other
-// callers; several go at once, in calls of their own.
+// callers; several go at once, in calls of their own. What is given twice is
+// settled once, and then given again.
 func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
 	check func(*settling) (done bool, err error),
 ) error {
@@ -136,10 +150,14 @@ func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
 	}
 	errs := make([]error, len(ds))
 	todo := make([]*settling, 0, len(ds))
+	first := firsts(ds)
 	for i, d := range ds {
 		h, err := b.own(d)
 		if err != nil {
 			errs[i] = err
+			continue
+		}
+		if first != nil && first[d] != i {
 			continue
 		}
 		s := &settling{handle: h, op: op, index: i, late: h.Expired(time.Now())}
@@ -149,48 +167,71 @@ func (b *Broker) settle(ctx context.Context, op string, ds []*broker.Delivery,
 		}
 		todo = append(todo, s)
 	}
-	for len(todo) > 0 {
-		b.carryOut(ctx, todo, errs)
-		if todo = another(todo); len(todo) > 0 && !pauseAfter(ctx, todo[0].tries) {
-			break
+	if len(todo) == 1 {
+		errs[todo[0].index] = b.carryOut(ctx, todo[0])
+	} else {
+		b.carryOutAll(ctx, todo, errs)
+	}
+	for i, d := range ds {
+		if first != nil && first[d] != i && errs[i] == nil {
+			errs[i] = secondTime(op, d.Handle.(*handle), errs[first[d]])
 		}
 	}
 	return broker.NewBatchError(errs)
 }
 
-// carryOut makes the calls for some settlings of one operation.
-func (b *Broker) carryOut(ctx context.Context, todo []*settling, errs []error) {
-	if len(todo) == 1 {
-		s := todo[0]
-		calls := b.to(s.url).changes
-		if s.deletes() {
-			calls = b.to(s.url).deletes
-		}
-		if err := calls.Do(ctx, s); err != nil {
-			todo[0] = nil // it may still be in a call
-			errs[s.index] = notCalled(s.op, s.subject, err)
-			return
-		}
-		errs[s.index] = cutOff(ctx, s.err)
-		return
+// firsts tells where each delivery stands first, nil if there is no more than
+// one.
+func firsts(ds []*broker.Delivery) map[*broker.Delivery]int {
+	if len(ds) < 2 {
+		return nil
 	}
-	for _, batch := range batches(todo) {
-		if batch[0].deletes() {
-			b.deleteCall(ctx, batch[0].url, batch)
-		} else {
-			b.changeCall(ctx, batch[0].url, batch)
-		}
+	first := make(map[*broker.Delivery]int, len(ds))
+	for i, d := range slices.Backward(ds) {
+		first[d] = i
 	}
-	for _, s := range todo {
-		errs[s.index] = s.err
-	}
+	return first
 }
 
-// another are those that are worth another try.
-func another(todo []*settling) []*settling {
-	return slices.DeleteFunc(todo, func(s *settling) bool {
-		return s == nil || !s.again || s.tries >= entryTries || s.Expired(time.Now())
-	})
+// secondTime is the result for a delivery that is given twice to one call, as if
+// that were two calls. err is that of the first.
+func secondTime(op string, h *handle, err error) error {
+	if err == nil && (op == opRelease || op == opReject) {
+		return lost(op, h.subject, "the message is settled already")
+	}
+	return err
+}
+
+// carryOut settles one delivery.
+func (b *Broker) carryOut(ctx context.Context, s *settling) error {
+	calls := b.to(s.url).changes
+	if s.deletes() {
+		calls = b.to(s.url).deletes
+	}
+	if err := calls.Do(ctx, s); err != nil {
+		return notCalled(s.op, s.subject, err)
+	}
+	return cutOff(ctx, s.err)
+}
+
+// carryOutAll settles several.
+func (b *Broker) carryOutAll(ctx context.Context, todo []*settling, errs []error) {
+	for len(todo) > 0 {
+		for _, batch := range batches(todo) {
+			if batch[0].deletes() {
+				b.deleteCall(ctx, batch[0].url, batch)
+			} else {
+				b.changeCall(ctx, batch[0].url, batch)
+			}
+		}
+		for _, s := range todo {
+			errs[s.index] = s.err
+		}
+		todo = slices.DeleteFunc(todo, func(s *settling) bool { return !s.again })
+		if len(todo) > 0 && !pauseAfter(ctx, todo[0].tries) {
+			return
+		}
+	}
 }
 
 // deletes reports whether s is for DeleteMessageBatch.
@@ -220,28 +261,17 @@ func (b *Broker) deleteCall(ctx context.Context, url string, batch []*settling) 
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: s.native.ReceiptHandle,
 		}
 	}
-	in := &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries}
-	out, err := b.client.DeleteMessageBatch(ctx, in)
+	before := time.Now()
+	out, err := b.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries})
 	if err != nil {
 		callFailed(ctx, batch, err)
 		return
 	}
-	ids := make([]*string, len(out.Successful))
-	for i, e := range out.Successful {
-		ids[i] = e.Id
+	unanswered(batch)
+	for _, e := range out.Successful {
+		succeeded(batch, e.Id, before)
 	}
-	answered(ctx, batch, ids, out.Failed)
-	for _, s := range batch {
-		switch {
-		case s.err != nil:
-		case s.late:
-			s.err = lost(s.op, s.subject, whyLate+"; the delete was sent all the same")
-		case s.op == opReject:
-			s.Settle(lease.Rejected)
-		default:
-			s.Settle(lease.Deleted)
-		}
-	}
+	failed(ctx, batch, out.Failed)
 }
 
 // changeCall makes one call, and leaves each one's result in it.
@@ -253,26 +283,16 @@ func (b *Broker) changeCall(ctx context.Context, url string, batch []*settling) 
 		}
 	}
 	before := time.Now() // SQS counts from a later moment
-	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries}
-	out, err := b.client.ChangeMessageVisibilityBatch(ctx, in)
+	out, err := b.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries})
 	if err != nil {
 		callFailed(ctx, batch, err)
 		return
 	}
-	ids := make([]*string, len(out.Successful))
-	for i, e := range out.Successful {
-		ids[i] = e.Id
+	unanswered(batch)
+	for _, e := range out.Successful {
+		succeeded(batch, e.Id, before)
 	}
-	answered(ctx, batch, ids, out.Failed)
-	for _, s := range batch {
-		switch {
-		case s.err != nil:
-		case s.op == opExtend:
-			s.Renew(before.Add(time.Duration(s.seconds) * time.Second))
-		default:
-			s.Settle(lease.Released)
-		}
-	}
+	failed(ctx, batch, out.Failed)
 }
 
 // callFailed gives each delivery of a call that failed as a whole its error.
@@ -284,23 +304,54 @@ func callFailed(ctx context.Context, batch []*settling, err error) {
 	}
 }
 
-// answered takes each entry's own result.
-func answered(ctx context.Context, batch []*settling, successful []*string, failed []types.BatchResultErrorEntry) {
+// unanswered is what holds until an answer's entries are read.
+func unanswered(batch []*settling) {
 	for _, s := range batch {
 		s.err = &broker.Error{Backend: backend, Op: s.op, Subject: s.subject, OutcomeUnknown: true, Err: errUnanswered}
 		s.again = false
 		s.tries++
 	}
-	for _, id := range successful {
-		if i, ok := entryIndex(id, len(batch)); ok {
-			batch[i].err = nil
-		}
+}
+
+// succeeded takes the result of an entry that SQS has carried out, in a call
+// that began at a time.
+func succeeded(batch []*settling, id *string, began time.Time) {
+	i, ok := entryIndex(id, len(batch))
+	if !ok {
+		return
 	}
-	for _, e := range failed {
+	s := batch[i]
+	s.err = nil
+	switch s.op {
+	case opExtend:
+		s.Renew(began.Add(time.Duration(s.seconds) * time.Second))
+	case opRelease:
+		s.Settle(lease.Released)
+	default:
+		s.deleted()
+	}
+}
+
+// deleted is the result of a delete that has gone well, which does not say much
+// of one that came late.
+func (s *settling) deleted() {
+	switch {
+	case s.late:
+		s.err = lost(s.op, s.subject, whyLate+"; the delete was sent all the same")
+	case s.op == opReject:
+		s.Settle(lease.Rejected)
+	default:
+		s.Settle(lease.Deleted)
+	}
+}
+
+// failed takes the results of the entries that SQS has not carried out.
+func failed(ctx context.Context, batch []*settling, entries []types.BatchResultErrorEntry) {
+	for _, e := range entries {
 		if i, ok := entryIndex(e.Id, len(batch)); ok {
 			s := batch[i]
 			s.err = s.queue.fail(ctx, s.op, s.subject, entryError(e))
-			s.again = !e.SenderFault
+			s.again = !e.SenderFault && s.tries < entryTries && !s.Expired(time.Now())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -321,5 +322,53 @@ func TestUnansweredDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantError(t, "Delete", b.Delete(t.Context(), ds...), broker.ErrOutcomeUnknown)
+	})
+}
+
+// What is given twice to one call is as if it were given to two.
+func TestSettlingTwiceInOneCall(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "dead")
+		r.create(t, "jobs", "RedrivePolicy", redriveTo("dead", "3"))
+		for _, c := range []struct {
+			name   string
+			do     func(ds ...*broker.Delivery) error
+			second error
+		}{
+			{"extend", func(ds ...*broker.Delivery) error { return r.Extend(t.Context(), time.Minute, ds...) }, nil},
+			{"delete", func(ds ...*broker.Delivery) error { return r.Delete(t.Context(), ds...) }, nil},
+			{"release", func(ds ...*broker.Delivery) error { return r.Release(t.Context(), time.Hour, ds...) }, broker.ErrLeaseLost},
+			{"reject", func(ds ...*broker.Delivery) error { return r.Reject(t.Context(), "spoilt", ds...) }, broker.ErrLeaseLost},
+		} {
+			r.publish(t, "jobs", "", "a", "b")
+			ds := r.take(t, "jobs", 2)
+			a, b := ds[0], ds[1]
+			err := c.do(a, b, a, nil)
+			if err := errors.Join(broker.ItemError(err, 0), broker.ItemError(err, 1)); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if got := broker.ItemError(err, 2); !errors.Is(got, c.second) {
+				t.Errorf("%s: the second time: got %v, want %v", c.name, got, c.second)
+			}
+			wantError(t, "nil", broker.ItemError(err, 3), broker.ErrInvalid)
+			_ = r.Delete(t.Context(), ds...)
+
+			r.publish(t, "jobs", "", "c")
+			ds = r.take(t, "jobs", 1)
+			r.setFault(func(_ string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+				writeError(w, http.StatusBadRequest, "AccessDeniedException")
+				return true
+			})
+			err = c.do(ds[0], ds[0])
+			for i := range 2 {
+				wantError(t, c.name+" that fails", broker.ItemError(err, i), broker.ErrDenied)
+			}
+			r.setFault(nil)
+			_ = r.Delete(t.Context(), ds...)
+		}
+		if got := bodies(r.take(t, "dead", 2)); len(got) != 2 {
+			t.Errorf("got %v", got)
+		}
+		r.none(t, "dead")
 	})
 }

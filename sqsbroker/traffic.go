@@ -48,15 +48,14 @@ func (b *Broker) newTraffic(url string) *traffic {
 	limits := coalesce.Limits{Count: sqsrules.MaxBatch, InFlight: maxInFlight, Patience: patience}
 	sends := limits
 	sends.Size = sqsrules.MaxBatchSize
-	plain := func(*settling) (string, int) { return "", 1 }
 	return &traffic{
-		sends: coalesce.New(sends, (*parcel).trait, func(ctx context.Context, call []*parcel) {
+		sends: coalesce.New(sends, func(ctx context.Context, call []*parcel) {
 			b.send(ctx, url, call)
 		}),
-		deletes: coalesce.New(limits, plain, func(ctx context.Context, call []*settling) {
+		deletes: coalesce.New(limits, func(ctx context.Context, call []*settling) {
 			b.deleteCall(ctx, url, call)
 		}),
-		changes: coalesce.New(limits, plain, func(ctx context.Context, call []*settling) {
+		changes: coalesce.New(limits, func(ctx context.Context, call []*settling) {
 			b.changeCall(ctx, url, call)
 		}),
 	}
@@ -80,12 +79,14 @@ func (b *Broker) closeTraffic(ctx context.Context) error {
 }
 
 // notCalled is the error of a request that no call has answered: its caller's
-// context ended, or the broker was closed.
-func notCalled(op, subject string, err error) error {
+// context ended, the broker was closed, or what it waited for failed.
+func notCalled(op, subject string, err error) *broker.Error {
 	e := &broker.Error{Backend: backend, Op: op, Subject: subject, Err: err}
 	switch {
 	case errors.Is(err, coalesce.ErrClosed):
 		e.Kind, e.Err = broker.ErrClosed, nil
+	case errors.Is(err, coalesce.ErrBehind):
+		e.Kind, e.Err, e.Retryable = broker.ErrSkipped, nil, true
 	case errors.Is(err, coalesce.ErrAbandoned):
 		e.OutcomeUnknown = true
 	}

@@ -128,6 +128,19 @@ func TestOneCallAtATimeForAGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() { // beside the others, slices of all the groups
+				for j := range 5 {
+					var ms []broker.Message
+					for k := range 32 {
+						ms = append(ms, broker.Message{Subject: "orders.fifo", Key: fmt.Sprint(k % 16), Body: fmt.Append(nil, i, j, k, "of a slice")})
+					}
+					if _, err := b.PublishBatch(t.Context(), ms); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
 		for i := range 64 {
 			all.Go(func() {
 				for j := range 5 {

@@ -3,6 +3,10 @@
 // meanwhile goes together when that call returns, or as soon as it fills a
 // call of its own. Nobody waits for company: a request that comes alone has no
 // added latency.
+//
+// Items may have keys, within which they keep the order of their Do calls, and
+// which stop at a failure: what waits behind an item that failed is not called
+// for.
 package coalesce
 
 import (
@@ -21,7 +25,31 @@ var (
 	// ErrAbandoned means that the caller's context ended while its request was
 	// in a call. It comes together with the context's error.
 	ErrAbandoned = errors.New("coalesce: the call went on without its caller")
+	// ErrBehind means that an item of the same key, which came before, failed
+	// while the request waited. It was in no call, and may be tried again.
+	ErrBehind = errors.New("coalesce: an earlier item of the key failed")
 )
+
+// Item is what calls are made for: a pointer to something that a call leaves
+// its result in.
+type Item interface {
+	// Trait tells an item's size, and its key: no two calls are in flight that
+	// have items of the same key, and items of one key go in the order of their
+	// Do calls. The key "" is of no such kind. It is the same at each time.
+	Trait() (key string, size int)
+	// Result is asked once after each call with the item.
+	Result() Result
+}
+
+// Result is how an item has fared in a call.
+type Result struct {
+	// Again is how long to wait until another call is to be made for the item;
+	// 0: it needs none. What else waits of its key waits for that, and goes in
+	// no call with it, where it could overtake it again.
+	Again time.Duration
+	// Failed fails what else waits of the item's key with [ErrBehind].
+	Failed bool
+}
 
 // Limits bound the calls. All but Size must be above 0.
 type Limits struct {
@@ -36,10 +64,9 @@ type Limits struct {
 //
 // It holds no item that no caller waits for, but for those in flight: what
 // bounds its memory is that callers block.
-type Calls[T any] struct {
+type Calls[T Item] struct {
 	limits Limits
 	call   func(context.Context, []T)
-	trait  func(T) (key string, size int)
 
 	base   context.Context // of the calls that several share
 	cancel context.CancelFunc
@@ -48,20 +75,25 @@ type Calls[T any] struct {
 	mu       sync.Mutex
 	closed   bool
 	inFlight int
-	busy     map[string]struct{} // keys of calls in flight
-	waiting  []*request[T]
-	overdue  *time.Timer // set while requests wait
+	busy     map[string]struct{} // keys of calls in flight, of items that are to be called for again, and held ones
+	waiting  []*request[T]       // in the order in which they go
+	holders  int                 // of those, which are for Hold
+	overdue  *time.Timer         // set while requests wait
 }
 
-// request is an item that waits, or is in a shared call.
-type request[T any] struct {
-	item  T
-	key   string
-	size  int
-	since time.Time
-	done  chan struct{} // closed when the call has returned, or err is set
-	err   error
-	in    *shared // nil: it waits
+// request is an item that waits, or is in a shared call; or a Hold that waits.
+type request[T Item] struct {
+	item   T
+	key    string
+	size   int
+	since  time.Time     // when it came, or may go again: until then it rests
+	done   chan struct{} // closed when its last call has returned, err is set, or the keys are held
+	err    error
+	in     *shared  // nil: it waits
+	left   bool     // its caller has gone
+	again  bool     // it was in a call
+	keys   []string // of a Hold
+	failed []string // of keys
 }
 
 // shared is a call whose caller may go away without it.
@@ -71,46 +103,77 @@ type shared struct {
 }
 
 // New makes a Calls. call makes one call for 1 to Limits.Count items and leaves
-// each one's result in the item, so T is a pointer. It is called from several
-// goroutines at once and returns soon after its context has ended.
-//
-// trait tells an item's size, and its key: no two calls are in flight that have
-// items of the same key, and items of one key go in the order of their Do
-// calls. The key "" is of no such kind.
-func New[T any](limits Limits, trait func(T) (key string, size int), call func(ctx context.Context, items []T)) *Calls[T] {
-	c := &Calls[T]{limits: limits, call: call, trait: trait, busy: map[string]struct{}{}}
+// each one's result in the item. It is called from several goroutines at once
+// and returns soon after its context has ended.
+func New[T Item](limits Limits, call func(ctx context.Context, items []T)) *Calls[T] {
+	c := &Calls[T]{limits: limits, call: call, busy: map[string]struct{}{}}
 	c.base, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
-// Do returns nil once a call with the item has returned; the item then has its
-// result. It blocks as long as that takes.
+// Do returns nil once a call with the item has returned, the last one if its
+// [Result] wants several; the item then has its result. It blocks as long as
+// that takes. [ErrBehind] tells of a failure of the item's key.
 //
 // If ctx ends before, Do returns at once: with ctx's error alone if the item
 // was in no call, and will not be, or matching [ErrAbandoned] as well if it is
 // in one. That call goes on for the others in it, and is cancelled when its
 // last caller has gone; the item must then be left alone. An item that is alone
 // in its call is called for on the caller's goroutine with ctx itself, and it
-// is for the call then to say in the item how it ended.
+// is for the call then to say in the item how it ended. Between two calls, the
+// item has the result of the one before. A caller that has gone fails no others.
 func (c *Calls[T]) Do(ctx context.Context, item T) error {
-	key, size := c.trait(item)
+	key, size := item.Trait()
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return ErrClosed
 	}
-	if c.inFlight == 0 {
+	var r *request[T]
+	if c.inFlight == 0 && c.isFree(key) {
 		c.inFlight++
 		c.occupy(key)
 		c.mu.Unlock()
-		defer c.returned(key)
-		c.call(ctx, []T{item})
-		return nil
+		if r = c.alone(ctx, item, key, size); r == nil {
+			return nil
+		}
+	} else {
+		r = &request[T]{item: item, key: key, size: size, since: time.Now(), done: make(chan struct{})}
+		c.waiting = append(c.waiting, r)
+		c.start()
+		c.mu.Unlock()
 	}
-	r := &request[T]{item: item, key: key, size: size, since: time.Now(), done: make(chan struct{})}
-	c.waiting = append(c.waiting, r)
-	c.start()
-	c.mu.Unlock()
+	return c.await(ctx, r)
+}
+
+// alone makes a call for one item, and returns a request if there is to be
+// another.
+func (c *Calls[T]) alone(ctx context.Context, item T, key string, size int) (again *request[T]) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.inFlight--
+		result := item.Result()
+		switch {
+		case ctx.Err() != nil || c.closed:
+			c.vacate(key)
+		case result.Again > 0:
+			again = &request[T]{item: item, key: key, size: size, again: true, done: make(chan struct{})}
+			c.rest([]*request[T]{again}, result.Again)
+		default:
+			c.vacate(key)
+			if result.Failed {
+				c.fail(key)
+			}
+		}
+		c.start()
+	}()
+	c.call(ctx, []T{item})
+	return nil
+}
+
+// await returns when a request is done, or ctx has ended.
+func (c *Calls[T]) await(ctx context.Context, r *request[T]) error {
 	select {
 	case <-r.done:
 		return r.err
@@ -128,8 +191,13 @@ func (c *Calls[T]) leave(ctx context.Context, r *request[T]) error {
 		return r.err
 	default:
 	}
+	r.left = true
 	if r.in == nil {
 		c.waiting = slices.DeleteFunc(c.waiting, func(w *request[T]) bool { return w == r })
+		if r.keys != nil {
+			c.holders--
+		}
+		c.start() // of what it was before
 		return ctx.Err()
 	}
 	if r.in.callers--; r.in.callers == 0 {
@@ -149,7 +217,7 @@ func (c *Calls[T]) Close(ctx context.Context) error {
 		r.err = ErrClosed
 		close(r.done)
 	}
-	c.waiting = nil
+	c.waiting, c.holders = nil, 0
 	c.stopTimer()
 	c.mu.Unlock()
 	defer c.cancel()
@@ -162,108 +230,4 @@ func (c *Calls[T]) Close(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
-}
-
-// start begins calls for what waits: as many as are full and, if none is in
-// flight or Patience has passed, one more. The caller holds mu.
-func (c *Calls[T]) start() {
-	for c.inFlight < c.limits.InFlight && len(c.waiting) > 0 {
-		batch, full := c.next()
-		if len(batch) == 0 || !full && c.inFlight > 0 && time.Since(batch[0].since) < c.limits.Patience {
-			break
-		}
-		c.begin(batch)
-	}
-	c.setTimer()
-}
-
-// next are the first of those that wait that one call may take. The caller
-// holds mu.
-func (c *Calls[T]) next() (batch []*request[T], full bool) {
-	size := 0
-	for _, r := range c.waiting {
-		if _, busy := c.busy[r.key]; busy {
-			continue
-		}
-		size += r.size
-		if len(batch) > 0 && c.limits.Size > 0 && size > c.limits.Size {
-			return batch, true
-		}
-		if batch = append(batch, r); len(batch) == c.limits.Count {
-			return batch, true
-		}
-	}
-	return batch, false
-}
-
-// begin makes a shared call. The caller holds mu.
-func (c *Calls[T]) begin(batch []*request[T]) {
-	ctx, cancel := context.WithCancel(c.base)
-	in := &shared{callers: len(batch), cancel: cancel}
-	items, keys := make([]T, len(batch)), make([]string, len(batch))
-	for i, r := range batch {
-		r.in = in
-		items[i], keys[i] = r.item, r.key
-		c.occupy(r.key)
-	}
-	c.waiting = slices.DeleteFunc(c.waiting, func(r *request[T]) bool { return r.in != nil })
-	c.inFlight++
-	c.shared.Go(func() {
-		defer cancel()
-		defer c.returned(keys...)
-		c.call(ctx, items)
-		for _, r := range batch {
-			close(r.done)
-		}
-	})
-}
-
-// occupy keeps other calls from taking a key. The caller holds mu.
-func (c *Calls[T]) occupy(key string) {
-	if key != "" {
-		c.busy[key] = struct{}{}
-	}
-}
-
-// returned is the end of a call with items of these keys.
-func (c *Calls[T]) returned(keys ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inFlight--
-	for _, key := range keys {
-		delete(c.busy, key)
-	}
-	c.start()
-}
-
-// setTimer has requests that wait looked at when the first has waited for
-// Patience: a call that hangs does not hold up what could go in another. The
-// caller holds mu.
-func (c *Calls[T]) setTimer() {
-	switch {
-	case len(c.waiting) == 0:
-		c.stopTimer()
-	case c.overdue == nil:
-		wait := c.limits.Patience - time.Since(c.waiting[0].since)
-		if wait <= 0 { // and its key is busy, or no call may begin: look again
-			wait = c.limits.Patience
-		}
-		c.overdue = time.AfterFunc(wait, c.hurry)
-	}
-}
-
-// stopTimer is called by who holds mu.
-func (c *Calls[T]) stopTimer() {
-	if c.overdue != nil {
-		c.overdue.Stop()
-		c.overdue = nil
-	}
-}
-
-// hurry is what the timer does.
-func (c *Calls[T]) hurry() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.overdue = nil
-	c.start()
 }

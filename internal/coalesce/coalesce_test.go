@@ -21,9 +21,17 @@ type letter struct {
 	text   string
 	size   int
 	result string
+	fates  []Result // of its calls, in turn; none: it has worked
 }
 
-func traitOf(l *letter) (string, int) {
+func (l *letter) Result() (now Result) {
+	if len(l.fates) > 0 {
+		now, l.fates = l.fates[0], l.fates[1:]
+	}
+	return now
+}
+
+func (l *letter) Trait() (string, int) {
 	key, _, _ := strings.Cut(l.text, ":")
 	if key == l.text {
 		key = ""
@@ -44,7 +52,7 @@ type post struct {
 
 func newPost(limits Limits) *post {
 	p := &post{begin: time.Now()}
-	p.Calls = New(limits, traitOf, p.deliver)
+	p.Calls = New(limits, p.deliver)
 	return p
 }
 
@@ -306,7 +314,7 @@ func TestClose(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	var mu sync.Mutex
 	calls := 0
-	c := New(Limits{Count: 10, InFlight: 64, Patience: time.Second}, traitOf, func(_ context.Context, letters []*letter) {
+	c := New(Limits{Count: 10, InFlight: 64, Patience: time.Second}, func(_ context.Context, letters []*letter) {
 		mu.Lock()
 		calls++
 		mu.Unlock()
@@ -341,7 +349,7 @@ func TestManyCallers(t *testing.T) {
 
 // What a caller pays who is alone.
 func BenchmarkAlone(b *testing.B) {
-	c := New(ten, traitOf, func(context.Context, []*letter) {})
+	c := New(ten, func(context.Context, []*letter) {})
 	l := &letter{}
 	b.ReportAllocs()
 	for b.Loop() {
