@@ -147,7 +147,9 @@ func (q *queue) endDue(now time.Time) {
 }
 
 // key orders m by a time, and by Seq what has the same.
-func (q *queue) key(m *msg, t time.Time) heap.Key { return heap.Key{At: q.engine.sinceStart(t), Seq: m.Seq} }
+func (q *queue) key(m *msg, t time.Time) heap.Key {
+	return heap.Key{At: q.engine.sinceStart(t), Seq: m.Seq}
+}
 
 // next is when time changes something for waiting polls, or earlier; ok is
 // false if never.

@@ -1,0 +1,123 @@
+package natsrules
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// JetStream is how errors name JetStream, on both brokers.
+const JetStream = "jetstream"
+
+// What JetStream cannot honour, and what it can on some streams only.
+const (
+	RefusedByJetStream   = broker.FieldReplyTo | broker.FieldKey | broker.FieldTenant
+	IgnorableByJetStream = RefusedByJetStream | broker.FieldDelay | broker.FieldTTL
+)
+
+// MaxJetStreamHeaders is how many bytes of headers a stream takes (nats-server,
+// error 10097).
+const MaxJetStreamHeaders = 65535
+
+var (
+	// ErrExpectation is the category of a publish whose expectation did not hold:
+	// the stream, sequence or id named by a Nats-Expected header is not what the
+	// stream has. Nothing was stored.
+	ErrExpectation = errors.New("the expectation does not hold")
+
+	// ErrFull marks a publish to a stream that is full and refuses what is new.
+	// Such an error matches [broker.ErrThrottled] too: once messages are deleted or
+	// grow old there is room again.
+	ErrFull = errors.New("the stream is full and refuses new messages: delete some, or raise max_msgs or max_bytes")
+)
+
+// jetStreamReasons says for each refused field why, and what to use instead.
+var jetStreamReasons = [...]struct {
+	field        broker.Fields
+	why, instead string
+}{
+	{
+		broker.FieldReplyTo, "a stream does not keep the reply address: what is delivered has the acknowledgement's in its place",
+		"a header of your own, or a request on core NATS (broker.As finds the Requester)",
+	},
+	{
+		broker.FieldKey, "a consumer keeps the order of the whole stream and knows no keys: a redelivered message comes after later ones",
+		"a consumer with max_ack_pending 1, or a subject and a consumer for each key",
+	},
+	{broker.FieldTenant, "a consumer delivers in the order of the stream, without regard to fairness", "a subject and a consumer for each tenant"},
+}
+
+// The control headers that a publish may set by itself. All others beginning
+// with Nats- are the server's, or stand for a field of the message.
+const (
+	ControlPrefix     = "Nats-"
+	expectationPrefix = "Nats-Expected-"
+	RollupHeader      = "Nats-Rollup"
+)
+
+// CheckJetStream drops from m the fields to be ignored and returns the first
+// reason for which no stream takes what is left. native is the subject to publish
+// to, in place of m's. Sizes are for [CheckSize].
+func CheckJetStream(m *broker.Message, native string, ignore broker.Fields) error {
+	if m.Fields() != 0 {
+		m.Clear(m.Fields() & ignore)
+		if err := checkJetStreamFields(m); err != nil {
+			return err
+		}
+	}
+	if err := CheckSubject(native); err != nil {
+		return err
+	}
+	for key := range m.Header {
+		if err := checkControlHeader(key); err != nil {
+			return err
+		}
+	}
+	if m.DedupID != "" {
+		if err := (broker.Header{"Nats-Msg-Id": m.DedupID}).Check(); err != nil {
+			return err
+		}
+	}
+	if len(m.Header) > 0 {
+		return m.Header.Check()
+	}
+	return nil
+}
+
+func checkJetStreamFields(m *broker.Message) error {
+	f := m.Fields()
+	for _, r := range jetStreamReasons {
+		if f&r.field != 0 {
+			return &broker.UnsupportedError{
+				Backend: JetStream, What: "Message." + r.field.String(), Why: r.why, Instead: r.instead,
+			}
+		}
+	}
+	if m.Delay < 0 {
+		return &broker.FieldError{Field: "Delay", Value: m.Delay.String(), Limit: "0 or above"}
+	}
+	if m.TTL < 0 {
+		return &broker.FieldError{Field: "TTL", Value: m.TTL.String(), Limit: "0 or above"}
+	}
+	return nil
+}
+
+func checkControlHeader(key string) error {
+	if len(key) < len(ControlPrefix) || !strings.EqualFold(key[:len(ControlPrefix)], ControlPrefix) ||
+		strings.HasPrefix(key, expectationPrefix) || key == RollupHeader {
+		return nil
+	}
+	return &broker.FieldError{
+		Field: "Header", Value: key,
+		Limit: "a key that begins with Nats- is the server's; of these only Nats-Expected-… and Nats-Rollup may be set, " +
+			"and DedupID, TTL and Delay are fields of the message",
+	}
+}
+
+// WholeTTL is a TTL in whole seconds, rounded up, because the server would round
+// it down.
+func WholeTTL(ttl time.Duration) time.Duration {
+	return (ttl + time.Second - 1).Truncate(time.Second)
+}

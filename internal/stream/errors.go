@@ -1,0 +1,44 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What operations fail with.
+var (
+	ErrClosed     = errors.New("the engine is closed")
+	ErrExists     = errors.New("there is one of that name")
+	ErrOverlap    = errors.New("a subject of it is another stream's")
+	ErrNoStream   = errors.New("no such stream")
+	ErrNoConsumer = errors.New("no such consumer")
+	// ErrNotCaptured: no stream has the subject.
+	ErrNotCaptured = errors.New("no stream captures the subject")
+	// ErrStale: the delivery is not the message's latest one any more, or its
+	// lease has ended.
+	ErrStale = errors.New("the lease has ended")
+	// ErrTooLarge: above the stream's MaxMsgSize.
+	ErrTooLarge = errors.New("message size exceeds maximum allowed")
+	// ErrHeaderTooLarge: above the stream's MaxHeaderSize.
+	ErrHeaderTooLarge = errors.New("header size exceeds maximum allowed")
+	// ErrNoTTL: the stream does not allow messages with a TTL.
+	ErrNoTTL = errors.New("per-message TTL is disabled")
+	// ErrFull: the stream takes no more.
+	ErrFull = errors.New("the stream is full")
+)
+
+// FullError says which limit is reached; it matches [ErrFull].
+type FullError struct{ Limit string }
+
+func (e *FullError) Error() string { return "maximum " + e.Limit + " exceeded" }
+
+// Unwrap returns ErrFull.
+func (e *FullError) Unwrap() error { return ErrFull }
+
+// ExpectationError is an expectation of a publish that did not hold.
+type ExpectationError struct {
+	What string // such as "last sequence"
+	Has  string
+}
+
+func (e *ExpectationError) Error() string { return fmt.Sprintf("wrong %s: %s", e.What, e.Has) }
