@@ -16,7 +16,7 @@ import (
 var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
 
 func TestConformance(t *testing.T) {
-	for _, h := range []brokertest.Harness{coreNATS(), sqs("standard", ""), sqs("fifo", ".fifo")} {
+	for _, h := range []brokertest.Harness{coreNATS(), sqs("standard", ""), sqs("fifo", ".fifo"), jetStream()} {
 		t.Run(h.Name, func(t *testing.T) {
 			brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
 		})

@@ -1,0 +1,82 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/internal/stream"
+)
+
+// copyToDeadLetter publishes the copy of a message that is rejected.
+func (b *JetStream) copyToDeadLetter(ctx context.Context, h *streamHandle, d *broker.Delivery, c *ConsumerConfig, reason string) error {
+	target := c.DeadLetters.Subject
+	if target == "" {
+		return &broker.UnsupportedError{
+			Backend: natsrules.JetStream, What: "Reject", Why: "consumer " + h.consumer.String() + " has no dead-letter subject",
+			Instead: "ConsumerConfig.DeadLetters",
+		}
+	}
+	header := make(broker.Header, len(d.Header)+5)
+	maps.Copy(header, d.Header)
+	header[natsrules.RejectReasonHeader] = natsrules.HeaderText(reason)
+	header[natsrules.RejectSourceHeader] = d.Source
+	header[natsrules.RejectSubjectHeader] = d.Subject
+	header[natsrules.RejectSequenceHeader] = d.Sequence.String()
+	header[natsrules.RejectAttemptsHeader] = strconv.Itoa(d.Attempt)
+	return b.forward(ctx, target, header, d.Body, fmt.Sprintf("reject-%s-%s", d.Source, d.Sequence))
+}
+
+// forward publishes a copy under an id of its own. Bodies and headers are shared,
+// since nobody may change them.
+func (b *JetStream) forward(ctx context.Context, native string, header broker.Header, body []byte, id string) error {
+	p := stored{name: native, send: stream.Send{
+		Subject: native, Body: body, DedupID: id, HeaderSize: headerSize(header, []string{"Nats-Msg-Id", id}),
+	}}
+	if len(header) > 0 {
+		p.send.Attrs = header
+	}
+	_, err := b.storeAwaiting(ctx, &p)
+	return err
+}
+
+// Redrive publishes the messages of a dead-letter queue back to the subjects they
+// came from, as new messages, and deletes them there: at most limit, and as many as
+// there are now. It returns how many. Other consumers of the subject receive what is
+// redriven too.
+func (b *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
+	const most = 100 // at a time
+	moved := 0
+	for moved < limit {
+		ds, err := b.Receive(ctx, queue, min(limit-moved, most), broker.Wait(0))
+		if err != nil || len(ds) == 0 {
+			return moved, err
+		}
+		for i, d := range ds {
+			if err := b.redriveOne(ctx, d); err != nil {
+				return moved, errors.Join(err, b.Release(ctx, 0, ds[i:]...))
+			}
+			moved++
+		}
+	}
+	return moved, nil
+}
+
+func (b *JetStream) redriveOne(ctx context.Context, d *broker.Delivery) error {
+	target := d.Header[natsrules.RejectSubjectHeader]
+	if target == "" {
+		return failed("redrive", d.Source, broker.ErrInvalid,
+			fmt.Errorf("message %s has no header %s: it is no dead letter", d.ID, natsrules.RejectSubjectHeader))
+	}
+	header := maps.Clone(d.Header)
+	maps.DeleteFunc(header, func(key, _ string) bool { return strings.HasPrefix(key, natsrules.RejectPrefix) })
+	if err := b.forward(ctx, target, header, d.Body, "redrive-"+d.ID); err != nil {
+		return err
+	}
+	return broker.ItemError(b.Delete(ctx, d), 0)
+}

@@ -1,0 +1,172 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/lease"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/internal/stream"
+)
+
+// What natsbroker receives with.
+const (
+	jetStreamWait  = 20 * time.Second
+	jetStreamBatch = 500
+)
+
+// Receive implements [broker.Receiver]. Options: [broker.Wait], as long as one
+// likes, 20 s by default; [broker.Lease], which can only be the consumer's AckWait.
+// What was tried as often as [DeadLetters] allow is moved, and not returned.
+func (b *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	if err := b.open(ctx, OpReceive, queue); err != nil {
+		return nil, err
+	}
+	n, err := b.findConsumer(queue)
+	wait, leased, optErr := jetStreamReceiveOptions(limit, opts)
+	if err := errors.Join(err, optErr); err != nil {
+		return nil, err
+	}
+	c := b.consumerOf(n)
+	if c == nil {
+		return nil, failed(OpReceive, queue, broker.ErrNotFound, nil)
+	}
+	if err := c.checkLease(leased, n); err != nil {
+		return nil, err
+	}
+	if err := b.failure(OpReceive); err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(wait)
+	for {
+		ms, err := b.engine.Receive(ctx, n.Stream, n.Name, min(limit, jetStreamBatch), time.Until(end))
+		if err != nil {
+			return nil, streamFailed(OpReceive, queue, err)
+		}
+		if ds := b.deliver(ctx, n, queue, ms); len(ds) > 0 || !time.Now().Before(end) {
+			return ds, nil
+		}
+	}
+}
+
+// findConsumer is the consumer that a name stands for.
+func (b *JetStream) findConsumer(name string) (natsrules.Consumer, error) {
+	n, ok := b.queueName(name)
+	if !ok {
+		return n, &broker.FieldError{Field: "queue", Value: name, Limit: "a name in JetStreamOptions.Queues, or " + natsrules.ConsumerLimit}
+	}
+	return n, nil
+}
+
+// jetStreamReceiveOptions reads what a Receive is called with. A lease of 0 is the
+// consumer's.
+func jetStreamReceiveOptions(limit int, opts []broker.ReceiveOption) (wait, leased time.Duration, err error) {
+	wait = jetStreamWait
+	var errs []error
+	if limit < 1 {
+		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(limit), Limit: "at least 1"})
+	}
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Wait:
+			wait = time.Duration(o)
+			if o < 0 {
+				errs = append(errs, &broker.FieldError{Field: "Wait", Value: wait.String(), Limit: "0 or above"})
+			}
+		case broker.Lease:
+			leased = time.Duration(o)
+			if o <= 0 {
+				errs = append(errs, &broker.FieldError{Field: "Lease", Value: leased.String(), Limit: "above 0"})
+			}
+		default:
+			errs = append(errs, &broker.UnsupportedError{
+				Backend: natsrules.JetStream, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
+			})
+		}
+	}
+	return wait, leased, errors.Join(errs...)
+}
+
+// checkLease refuses a lease that is not the consumer's; 0 is.
+func (c *ConsumerConfig) checkLease(d time.Duration, n natsrules.Consumer) error {
+	if d == 0 || d == c.AckWait && len(c.BackOff) == 0 && !c.AckNone {
+		return nil
+	}
+	return &broker.UnsupportedError{
+		Backend: natsrules.JetStream, What: "a lease of " + d.String(),
+		Why:     "the lease of consumer " + n.String() + " is its ack_wait or backoff, the same for every delivery",
+		Instead: "a consumer with that ack_wait; broker.Consume renews leases as long as handlers run",
+	}
+}
+
+// streamHandle is the Handle of a delivery that was received from a consumer.
+type streamHandle struct {
+	lease.Lease
+	owner    *JetStream
+	consumer natsrules.Consumer
+	name     string // of the queue, as the caller named it
+	receipt  stream.Receipt
+}
+
+// As finds nothing: there is no native message.
+func (h *streamHandle) As(any) bool { return false }
+
+// streamDelivery is a Delivery together with its Handle.
+type streamDelivery struct {
+	broker.Delivery
+	handle streamHandle
+}
+
+// deliver makes deliveries of messages, but for those that were tried too often,
+// which it moves.
+func (b *JetStream) deliver(ctx context.Context, n natsrules.Consumer, name string, ms []stream.Message) []*broker.Delivery {
+	var ds []*broker.Delivery
+	c := b.consumerOf(n)
+	for i := range ms {
+		d := &streamDelivery{handle: streamHandle{owner: b, consumer: n, name: name, receipt: ms[i].Receipt()}}
+		fillFrom(&d.Delivery, n, &ms[i])
+		d.handle.Renew(ms[i].LeaseEnd)
+		d.Handle = &d.handle
+		if c != nil && c.DeadLetters.MaxAttempts > 0 && ms[i].Attempt > c.DeadLetters.MaxAttempts {
+			b.exhausted(ctx, &d.Delivery, c.DeadLetters.MaxAttempts)
+			continue
+		}
+		if ds == nil {
+			ds = make([]*broker.Delivery, 0, len(ms)-i)
+		}
+		ds = append(ds, &d.Delivery)
+	}
+	return ds
+}
+
+// fillFrom makes d of m, without a Handle.
+func fillFrom(d *broker.Delivery, n natsrules.Consumer, m *stream.Message) {
+	d.Subject, d.Body, d.DedupID = m.Subject, m.Body, m.DedupID
+	d.Header, _ = m.Attrs.(broker.Header)
+	d.ID, d.Source = messageID(n.Stream, m.Seq), n.String()
+	d.Sequence = broker.NewSequence(m.Seq)
+	d.Attempt = m.Attempt
+	d.Time, d.LeaseEnd = m.Time, m.LeaseEnd
+}
+
+// exhausted puts a message to rest that was tried often enough. What fails is
+// logged, and done again when the message comes again.
+func (b *JetStream) exhausted(ctx context.Context, d *broker.Delivery, attempts int) {
+	ctx = context.WithoutCancel(ctx)
+	d.Attempt = attempts
+	err := b.settle(ctx, OpReject, []*broker.Delivery{d}, streamRejection{rejection{fmt.Sprintf("tried %d times", attempts)}})
+	if err != nil {
+		b.logger().WarnContext(ctx, "dead letter not moved", "delivery", d, "error", err)
+	}
+}
+
+func (b *JetStream) logger() *slog.Logger {
+	if b.log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return b.log
+}

@@ -1,0 +1,224 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/internal/stream"
+	"github.com/candidmq/candidmq/internal/subject"
+)
+
+// Retention says when a stream lets go of a message, beside its limits.
+type Retention uint8
+
+// Retentions.
+const (
+	LimitsRetention    Retention = iota // by its limits only
+	WorkQueueRetention                  // when a consumer has deleted it
+	InterestRetention                   // when all consumers that it is for have, at once without one
+)
+
+// Discard says what a full stream does.
+type Discard uint8
+
+// Discards.
+const (
+	DiscardOld Discard = iota // drops the oldest messages, whether or not they were delivered
+	DiscardNew                // refuses what is new
+)
+
+// Storage is where the server keeps a stream. Here it is what Describe says, and
+// what a message counts against MaxBytes.
+type Storage uint8
+
+// Storages.
+const (
+	FileStorage Storage = iota
+	MemoryStorage
+)
+
+// StreamConfig is a stream, with the names of JetStream's own configuration. What
+// is zero or below has the server's default. Limits are [JetStream]'s of a stream
+// with one replica.
+type StreamConfig struct {
+	Name string
+	// Subjects are the patterns that the stream captures; none: its name.
+	Subjects  []string
+	Retention Retention // fixed when the stream is created
+	Storage   Storage   // likewise
+	Replicas  int       // for Describe alone; 1 by default
+
+	MaxMsgs           int64
+	MaxBytes          int64
+	MaxMsgsPerSubject int64
+	MaxAge            time.Duration
+	MaxMsgSize        int32 // body and headers
+	Discard           Discard
+	// DiscardNewPerSubject refuses what exceeds MaxMsgsPerSubject, with DiscardNew.
+	DiscardNewPerSubject bool
+
+	// Duplicates is how long a message's DedupID is remembered: 100 ms or above, 2
+	// minutes or MaxAge by default, whichever is shorter.
+	Duplicates        time.Duration
+	AllowMsgTTL       bool
+	AllowMsgSchedules bool
+	// NoAck: the stream acknowledges nothing that is published.
+	NoAck bool
+}
+
+const (
+	defaultDuplicates  = 2 * time.Minute
+	shortestDuplicates = 100 * time.Millisecond
+)
+
+// setDefaults fills in what is zero, and makes of what is below zero none.
+func (c *StreamConfig) setDefaults() {
+	c.Subjects = slices.Clone(c.Subjects)
+	if len(c.Subjects) == 0 {
+		c.Subjects = []string{c.Name}
+	}
+	for _, limit := range []*int64{&c.MaxMsgs, &c.MaxBytes, &c.MaxMsgsPerSubject} {
+		*limit = max(0, *limit)
+	}
+	c.MaxMsgSize = max(0, c.MaxMsgSize)
+	setDefault(&c.Replicas, 1)
+	if c.Duplicates == 0 {
+		c.Duplicates = defaultDuplicates
+		if c.MaxAge > 0 {
+			c.Duplicates = min(c.Duplicates, c.MaxAge)
+		}
+	}
+}
+
+// check returns all that the server would refuse.
+func (c *StreamConfig) check() error {
+	var errs []error
+	refuse := func(when bool, field, value, limit string) {
+		if when {
+			errs = append(errs, &broker.FieldError{Field: field, Value: value, Limit: limit})
+		}
+	}
+	refuse(!natsrules.ValidName(c.Name), "Name", c.Name, natsrules.NameLimit)
+	for _, p := range c.Subjects {
+		errs = append(errs, natsrules.CheckPattern("Subjects", p))
+		refuse(p == ">" && !c.NoAck, "Subjects", p, "not >, unless the stream has NoAck: it would acknowledge all requests")
+	}
+	refuse(stream.OverlapWithin(c.Subjects), "Subjects", fmt.Sprint(c.Subjects), "patterns that have no subject in common")
+	refuse(c.MaxAge < 0, "MaxAge", c.MaxAge.String(), "0 or above")
+	refuse(c.Duplicates < 0 || c.MaxAge > 0 && c.Duplicates > c.MaxAge || 0 < c.Duplicates && c.Duplicates < shortestDuplicates,
+		"Duplicates", c.Duplicates.String(), "100 ms to MaxAge")
+	refuse(c.DiscardNewPerSubject && (c.Discard != DiscardNew || c.MaxMsgsPerSubject == 0),
+		"DiscardNewPerSubject", "true", "goes with DiscardNew and MaxMsgsPerSubject")
+	refuse(c.AllowMsgSchedules && c.Discard == DiscardNew, "AllowMsgSchedules", "true", "not with DiscardNew")
+	refuse(c.Retention > InterestRetention, "Retention", fmt.Sprint(c.Retention), "one of the Retentions")
+	return errors.Join(errs...)
+}
+
+func (c *StreamConfig) engine() stream.Config {
+	e := stream.Config{
+		Subjects: c.Subjects, Retention: stream.Retention(c.Retention),
+		MaxMsgs: c.MaxMsgs, MaxBytes: c.MaxBytes, MaxMsgsPerSubject: c.MaxMsgsPerSubject, MaxAge: c.MaxAge,
+		DiscardNew: c.Discard == DiscardNew, DiscardNewPerSubject: c.DiscardNewPerSubject,
+		MaxMsgSize: int64(c.MaxMsgSize), MaxHeaderSize: natsrules.MaxJetStreamHeaders,
+		AllowTTL: c.AllowMsgTTL, NoAck: c.NoAck, DedupWindow: c.Duplicates,
+		PerMessage: 30, PerHeader: 4, // nats-server's fileStoreMsgSizeRaw
+	}
+	if c.Storage == MemoryStorage {
+		e.PerMessage, e.PerHeader = 16, 0 // and memStoreMsgSizeRaw
+	}
+	return e
+}
+
+// CreateStream makes a stream. It does nothing if there is one of that name with
+// the same configuration; with another one, with subjects that another stream has,
+// and for what the server refuses, it returns a [*broker.FieldError] for each
+// problem, joined. It may be called at any time, like the other methods for streams
+// and consumers.
+func (b *JetStream) CreateStream(c StreamConfig) error {
+	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
+		switch {
+		case old == nil:
+			return b.engine.CreateStream(c.Name, c.engine())
+		case !reflect.DeepEqual(old, c):
+			return &broker.FieldError{Field: "Name", Value: c.Name, Limit: "a stream of that name exists, with another configuration"}
+		}
+		return nil
+	})
+}
+
+// UpdateStream gives a stream another configuration, all of it, but for Retention
+// and Storage, which are fixed. It holds at once, for the messages that are there
+// too.
+func (b *JetStream) UpdateStream(c StreamConfig) error {
+	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
+		if old != nil && (old.Retention != c.Retention || old.Storage != c.Storage) {
+			return &broker.FieldError{Field: "Retention", Value: fmt.Sprint(c.Retention), Limit: "as the stream was created, Storage too"}
+		}
+		return b.engine.UpdateStream(c.Name, c.engine())
+	})
+}
+
+// setStream checks a configuration, has set bring it to the engine, and keeps it.
+func (b *JetStream) setStream(c StreamConfig, set func(old, c *StreamConfig) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.setDefaults()
+	if err := c.check(); err != nil {
+		return err
+	}
+	switch err := set(b.streams[c.Name], &c); {
+	case errors.Is(err, stream.ErrOverlap):
+		return &broker.FieldError{Field: "Subjects", Value: fmt.Sprint(c.Subjects), Limit: "none that another stream has"}
+	case errors.Is(err, broker.ErrInvalid):
+		return err
+	case err != nil:
+		return streamFailed("set stream", c.Name, err)
+	}
+	b.streams[c.Name] = &c
+	return nil
+}
+
+// DeleteStream removes a stream with its messages and consumers. Receives that
+// wait end with [broker.ErrNotFound].
+func (b *JetStream) DeleteStream(name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.engine.DropStream(name); err != nil {
+		return streamFailed("delete stream", name, err)
+	}
+	delete(b.streams, name)
+	for n := range b.consumers {
+		if n.Stream == name {
+			delete(b.consumers, n)
+			delete(b.groups, n)
+		}
+	}
+	return nil
+}
+
+// Purge removes the messages of a stream, those in flight too. Their DedupIDs
+// stay known.
+func (b *JetStream) Purge(name string) error {
+	return streamFailed("purge", name, b.engine.Purge(name))
+}
+
+// streamOfPattern is the stream that has all subjects of a pattern, nil if none
+// has.
+func (b *JetStream) streamOfPattern(pattern string) *StreamConfig {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, s := range b.streams {
+		if natsrules.Covers(s.Subjects, pattern) {
+			return s
+		}
+	}
+	return nil
+}
+
+// isLiteral reports whether a pattern is one subject.
+func isLiteral(pattern string) bool { return subject.CheckPublish(pattern) == nil }
