@@ -63,7 +63,10 @@ type Broker struct {
 	traffic map[string]*traffic // by the queue's URL
 }
 
-// New makes a Broker on a client, which stays the caller's. It makes no call.
+// New makes a Broker on a client, which stays the caller's and is used as it is:
+// what [Connect] does against an error of smithy-go, namely to give the client
+// an HTTPClient whose requests have bodies without WriteTo, is the caller's own
+// affair. It makes no call.
 // Every problem with the options is in the error.
 func New(client API, o *Options) (*Broker, error) {
 	if client == nil {
@@ -115,7 +118,7 @@ func Connect(ctx context.Context, o *Options, opts ...func(*config.LoadOptions) 
 	if cfg.Region == "" {
 		return nil, &broker.Error{Backend: backend, Op: "connect", Kind: broker.ErrInvalid, Err: &aws.MissingRegionError{}}
 	}
-	return New(sqs.NewFromConfig(cfg), o)
+	return New(sqs.NewFromConfig(cfg, plainBodies), o)
 }
 
 // Close drains all subscriptions, as [broker.Broker] says, ends the calls of
