@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,7 +21,8 @@ type RedriveOptions struct {
 	// To is the queue for all of them. "" is for each the queue that it came
 	// from.
 	To string
-	// Rate is the most messages a second, up to 500; 0 leaves it to SQS.
+	// Rate is the most messages a second, up to 500; 0 leaves it to SQS, and
+	// makes copies as fast as they can be.
 	Rate int
 }
 
@@ -40,14 +42,18 @@ const opRedrive = "redrive"
 // Redrive moves the messages of a dead-letter queue back to work and returns
 // when none is left that was there when it began. SQS moves them itself where
 // it can (StartMessageMoveTask): it goes on if ctx ends, which is
-// [broker.ErrOutcomeUnknown] then.
+// [broker.ErrOutcomeUnknown] then. Called again, Redrive waits for a task that
+// is under way to the same To, at the rate that it has; one to another queue is
+// an error.
 //
 // SQS does not know where rejected messages came from, and some SQS-compatible
 // servers have no such tasks. What is left is copied and then deleted by this
 // process, one message after the other: if that ends between the two, a message
-// is in both queues, which a FIFO queue deduplicates for five minutes. A message
-// with no known source, and no To, is an error and stays, and so does, for a
-// minute, what was sent after Redrive began by this machine's clock.
+// is in both queues, and Redrive, called again, moves it a second time, which a
+// FIFO queue deduplicates for five minutes. Nothing is lost, and what is moved
+// stays moved. A message with no known source, and no To, is an error and stays,
+// and so does, for a minute, what was sent after Redrive began by this machine's
+// clock.
 //
 // The copies are new messages: their ids, times and counts of receives begin
 // anew. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
@@ -90,6 +96,7 @@ type redrive struct {
 	to      *queue // nil: each to its own
 	rate    int32
 	begin   time.Time // of the precision of SQS's times
+	due     time.Time // of the next copy, by rate
 	running bool      // a task of SQS
 	report  RedriveReport
 }
@@ -117,13 +124,27 @@ func (r *redrive) bySQS(ctx context.Context) (rest bool, err error) {
 		in.DestinationArn = &to
 	}
 	if _, err := admin.StartMessageMoveTask(ctx, in); err != nil {
-		if errors.Is(classify(err).kind, errors.ErrUnsupported) {
+		kind := classify(err).kind
+		if errors.Is(kind, errors.ErrUnsupported) {
 			return true, nil
 		}
-		return false, err
+		if !errors.Is(kind, broker.ErrInvalid) || !underWay(ctx, admin, in) {
+			return false, err
+		}
 	}
 	r.running = true
 	return r.follow(ctx, admin, source)
+}
+
+// underWay reports whether a task like the one that SQS refused to start is
+// running.
+func underWay(ctx context.Context, admin AdminAPI, in *sqs.StartMessageMoveTaskInput) bool {
+	out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: in.SourceArn, MaxResults: aws.Int32(1)})
+	if err != nil || len(out.Results) == 0 {
+		return false
+	}
+	task := out.Results[0]
+	return aws.ToString(task.Status) == "RUNNING" && aws.ToString(task.DestinationArn) == aws.ToString(in.DestinationArn)
 }
 
 func (r *redrive) arn(ctx context.Context, q *queue) (string, error) {
@@ -176,19 +197,36 @@ func (r *redrive) byCopy(ctx context.Context) error {
 			if !d.Time.Before(r.begin) {
 				continue // it came back meanwhile, and would do so for ever
 			}
+			if err := r.pace(ctx); err != nil {
+				return errors.Join(err, r.giveBack(ctx, ds[i:]))
+			}
 			if err := r.copy(ctx, d); err != nil {
-				return errors.Join(err, b.Release(context.WithoutCancel(ctx), 0, reversed(ds[i:])...))
+				return errors.Join(err, r.giveBack(ctx, ds[i:]))
 			}
 		}
 	}
 }
 
-func reversed(ds []*broker.Delivery) []*broker.Delivery {
-	last := make([]*broker.Delivery, 0, len(ds))
-	for i := range ds {
-		last = append(last, ds[len(ds)-1-i])
+// giveBack releases what is not moved, last first.
+func (r *redrive) giveBack(ctx context.Context, ds []*broker.Delivery) error {
+	slices.Reverse(ds)
+	return r.queue.broker.Release(context.WithoutCancel(ctx), 0, ds...)
+}
+
+// pace waits until the next copy may be made.
+func (r *redrive) pace(ctx context.Context) error {
+	if r.rate == 0 {
+		return nil
 	}
-	return last
+	now := time.Now()
+	if r.due.After(now) {
+		if err := wait(ctx, r.due.Sub(now)); err != nil {
+			return err
+		}
+		now = r.due
+	}
+	r.due = now.Add(time.Second / time.Duration(r.rate))
+	return nil
 }
 
 // copy moves one message.

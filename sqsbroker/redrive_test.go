@@ -66,13 +66,15 @@ func (r *rig) drain(t *testing.T, queue string) []string {
 	}
 }
 
-func TestRedrive(t *testing.T) {
-	noTasks := func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
-		if action == "StartMessageMoveTask" {
-			writeError(w, http.StatusBadRequest, "UnsupportedOperation")
-		}
-		return action == "StartMessageMoveTask"
+// noTasks is an endpoint that cannot move messages itself.
+func noTasks(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+	if action == "StartMessageMoveTask" {
+		writeError(w, http.StatusBadRequest, "UnsupportedOperation")
 	}
+	return action == "StartMessageMoveTask"
+}
+
+func TestRedrive(t *testing.T) {
 	for _, c := range []struct {
 		name, suffix string
 		copies       bool
@@ -157,12 +159,7 @@ func TestRedriveEnds(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.bury(t, 3, "", "a")
 		sleep(time.Second)
-		r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
-			if action == "StartMessageMoveTask" {
-				writeError(w, http.StatusBadRequest, "UnsupportedOperation")
-			}
-			return action == "StartMessageMoveTask"
-		})
+		r.setFault(noTasks)
 		_, err := r.Subscribe(t.Context(), "a", func(context.Context, *broker.Delivery) error {
 			return broker.Reject(nil)
 		}, workers)
@@ -192,6 +189,91 @@ func TestRedriveRefuses(t *testing.T) {
 		_, err = r.Redrive(ctx, "dead", RedriveOptions{Rate: 1})
 		wantError(t, "ctx ends", err, context.DeadlineExceeded, broker.ErrOutcomeUnknown)
 	})
+}
+
+// A task that goes on without its caller is waited for by the next.
+func TestRedriveGoesOn(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 20, "", "a")
+		sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err := r.Redrive(ctx, "dead", RedriveOptions{Rate: 2})
+		wantError(t, "the first", err, context.DeadlineExceeded, broker.ErrOutcomeUnknown)
+		r.create(t, "other")
+		_, err = r.Redrive(t.Context(), "dead", RedriveOptions{To: "other"})
+		wantError(t, "to another queue meanwhile", err, broker.ErrInvalid)
+		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+		if err != nil || report != (RedriveReport{Moved: 20}) {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		if got := r.drain(t, "a"); len(got) != 20 {
+			t.Errorf("got %d messages", len(got))
+		}
+	})
+}
+
+// Copies have the rate asked for too, also with a client that has no AdminAPI,
+// and what was not moved when ctx ends is there at once.
+func TestRedriveByCopyAtARate(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 25, "", "a")
+		sleep(time.Second)
+		b, err := New(struct{ API }{r.client}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 4900*time.Millisecond)
+		defer cancel()
+		report, err := b.Redrive(ctx, "dead", RedriveOptions{Rate: 2})
+		wantError(t, "ctx ends", err, context.DeadlineExceeded)
+		if report != (RedriveReport{Moved: 10, Copied: 10}) {
+			t.Errorf("got %+v", report)
+		}
+		begin := time.Now()
+		report, err = b.Redrive(t.Context(), "dead", RedriveOptions{Rate: 2})
+		if took := time.Since(begin); err != nil || report.Copied != 15 || took != 8*time.Second {
+			t.Errorf("got %+v, %v after %v; want 15 in 7 s, and a second for nothing more", report, err, took)
+		}
+		if got := r.drain(t, "a"); len(got) != 25 {
+			t.Errorf("got %d messages", len(got))
+		}
+	})
+}
+
+// A copy whose original could not be deleted is made again by the next Redrive;
+// a FIFO queue has it once all the same, and nothing is lost.
+func TestRedriveGoesOnAfterAFailure(t *testing.T) {
+	for _, suffix := range []string{"", ".fifo"} {
+		inBubble(t, nil, func(t *testing.T, r *rig) {
+			r.bury(t, 5, suffix, "a"+suffix)
+			sleep(time.Second)
+			deletes := 0
+			r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+				if action == "DeleteMessageBatch" {
+					if deletes++; deletes == 3 {
+						writeError(w, http.StatusBadRequest, "KmsDisabled")
+						return true
+					}
+				}
+				return noTasks(action, w, req, next)
+			})
+			report, err := r.Redrive(t.Context(), "dead"+suffix, RedriveOptions{})
+			wantError(t, "the first", err, broker.ErrUnavailable)
+			if report.Copied != 2 {
+				t.Errorf("got %+v", report)
+			}
+			report, err = r.Redrive(t.Context(), "dead"+suffix, RedriveOptions{})
+			if err != nil || report.Copied != 3 {
+				t.Errorf("got %+v, %v", report, err)
+			}
+			got := r.drain(t, "a"+suffix)
+			slices.Sort(got)
+			if want := map[string]int{"": 6, ".fifo": 5}[suffix]; len(got) != want || len(slices.Compact(got)) != 5 {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
 }
 
 func TestHealth(t *testing.T) {
