@@ -52,9 +52,6 @@ func jetStream() brokertest.Harness {
 			"atRest":          "a client cannot see whether the server encrypts its store",
 			"publish.readers": "a stream's consumers may read or not",
 		},
-		Skip: map[string]string{
-			"request-reply/answers": "As gives the core broker's Requester, for other subjects; on this one the stream answers: TestJetStreamRequestsAreTheCoreBrokers",
-		},
 		Settings: streamSettings(),
 	}
 }

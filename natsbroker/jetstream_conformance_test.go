@@ -16,7 +16,7 @@ import (
 
 func TestJetStreamConformance(t *testing.T) {
 	e := &streams{server: startServer(t, withJetStream(t))}
-	brokertest.Run(t, brokertest.Harness{
+	h := brokertest.Harness{
 		Name:        "nats-jetstream",
 		Open:        e.open,
 		Destination: e.destination,
@@ -29,14 +29,10 @@ func TestJetStreamConformance(t *testing.T) {
 			"atRest":          "a client cannot see whether the server encrypts its store",
 			"publish.readers": "a stream's consumers may read or not",
 		},
-		Skip: map[string]string{
-			"request-reply/answers": "As gives the core broker's Requester, for other subjects; on this one the stream answers: TestJetStreamRequestsAreTheCoreBrokers",
-			"leases/option-wins":    "the lease is the consumer's ack_wait (nats-server's ConsumerConfig): TestJetStreamLeaseIsTheConsumers",
-			"leases/extend-holds":   "+WPI begins the ack_wait anew and takes no duration (ADR-15): TestJetStreamLeaseIsTheConsumers",
-		},
 		Foreign:  e.foreign,
 		Settings: e.settings(),
-	})
+	}
+	brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
 }
 
 func withJetStream(tb testing.TB) func(*server.Options) {

@@ -129,6 +129,9 @@ func dedupScope(e *env) {
 	for _, d := range e.each(Config{}, Config{DedupByKey: true}) {
 		d.deduplicates()
 		claimed(e, d.sem.Publish.DedupScope)
+		if isAbsent(d.sem.Publish.DedupScope) {
+			e.Errorf("declared: deduplicates by %s, and no scope", d.sem.Publish.DedupBy)
+		}
 		in := d.inbox()
 		a, b := d.withID("a", "one"), d.withID("b", "one")
 		d.send(a)

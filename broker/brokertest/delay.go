@@ -1,10 +1,6 @@
 package brokertest
 
-import (
-	"time"
-
-	"github.com/candidmq/candidmq/broker"
-)
+import "time"
 
 func delayCases() []Case {
 	return []Case{{
@@ -103,7 +99,7 @@ func delayRetention(e *env) {
 	retention := d.sem.Retention.V
 	d.put(2)
 	e.sleep(retention - time.Second)
-	d.settle(d.lease(broker.Lease(time.Minute)))
+	d.settle(d.lease())
 	e.sleep(time.Second + e.h.Slack)
 	d.nothing("it is older than the retention")
 }

@@ -23,7 +23,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[broker.Durability]():   {"memory", "disk-async", "disk", "managed"},
 	reflect.TypeFor[broker.Full]():         {"rejects", "drops-oldest"},
 	reflect.TypeFor[broker.DedupBy]():      {"id", "id-or-content"},
-	reflect.TypeFor[broker.Scope]():        {"destination", "key"},
+	reflect.TypeFor[broker.Scope]():        {"destination", "stream", "key"},
 	reflect.TypeFor[broker.Distribution](): {"fan-out", "competing", "fan-out+competing"},
 	reflect.TypeFor[broker.Redelivery]():   {"on-lease-expiry-or-release"},
 	reflect.TypeFor[broker.Exhausted]():    {"dead-lettered", "stranded"},
@@ -111,8 +111,10 @@ func liesInstead(f reflect.Value) []reflect.Value {
 
 // unseen are lies that no case can see, each with the reason.
 var unseen = map[string]string{
-	"sqs publish.storedBy elsewhere":      "its name is shown to nobody else",
-	"sqs.fifo publish.storedBy elsewhere": "its name is shown to nobody else",
+	"sqs publish.storedBy elsewhere":           "its name is shown to nobody else",
+	"sqs.fifo publish.storedBy elsewhere":      "its name is shown to nobody else",
+	"jetstream publish.storedBy elsewhere":     "its name is shown to nobody else",
+	"jetstream publish.dedupScope destination": "the harness has one destination in each stream",
 }
 
 // TestLies tells one lie at a time in Describe, about every fact of every kind
@@ -129,6 +131,9 @@ func TestLies(t *testing.T) {
 		},
 		func(tell func(context.Context, *broker.Semantics)) brokertest.Harness {
 			return onQueues(".fifo", func(q *queues) { q.onDescribe = lying(q.SQS, tell) })
+		},
+		func(tell func(context.Context, *broker.Semantics)) brokertest.Harness {
+			return onStreams(func(s *streams) { s.onDescribe = lying(s.JetStream, tell) })
 		},
 	} {
 		honest := base(func(context.Context, *broker.Semantics) {})

@@ -235,7 +235,7 @@ func worstMutants() []mutant {
 	}
 	return []mutant{{
 		name: "keeps order where it claims none", caught: "worst/order",
-		also: []string{"worst/again", "worst/short-poll"}, on: honest,
+		also: []string{"worst/again", "worst/redelivery", "worst/short-poll"}, on: honest,
 	}, {
 		name: "drops nothing where it claims to", caught: "worst/loss", on: prompt,
 	}, {

@@ -194,7 +194,6 @@ func endsTogether(s *subjects) {
 
 // withoutMutant are cases that no mutant is for, each with the reason.
 var withoutMutant = map[string]string{
-	"leases/in-flight":           "TestLies has lies about it; a mutant of 120,000 messages is slow",
 	"receive/role-follows-offer": "TestLies has lies about it",
 	"lifecycle/drain-twice":      "a backend cannot break broker.Subscription, whose tests see to it",
 	"describe/require":           "a backend cannot break broker.Require, whose tests see to it",

@@ -23,14 +23,14 @@ type mutant struct {
 func mutants() []mutant {
 	return slices.Concat(
 		publishMutants(), receiveMutants(), fifoMutants(), subscribeMutants(), requestMutants(), lifecycleMutants(),
-		roleMutants(), worstMutants(), moreMutants(),
+		roleMutants(), worstMutants(), streamMutants(), moreMutants(),
 	)
 }
 
 // TestUnmodified runs the suite through the wrappers that break nothing.
 func TestUnmodified(t *testing.T) {
 	for _, h := range []brokertest.Harness{
-		onSubjects(func(*subjects) {}), onQueues("", func(*queues) {}), onQueues(".fifo", func(*queues) {}),
+		onSubjects(func(*subjects) {}), onQueues("", func(*queues) {}), onQueues(".fifo", func(*queues) {}), onStreams(func(*streams) {}),
 	} {
 		t.Run(h.Name, func(t *testing.T) { brokertest.Run(t, h) })
 	}

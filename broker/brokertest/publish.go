@@ -212,6 +212,11 @@ func publishTTL(e *env) {
 	d.send(m)
 	e.sleep(m.TTL + e.h.Slack)
 	in.empty("it is older than its TTL")
+	if isKnown(d.sem.Publish.MessageTTL) {
+		m.TTL = d.sem.Publish.MessageTTL.V + time.Second
+		_, err := e.b.Publish(e.soon(), m)
+		wantUnsupported(e, "a TTL above the longest", err)
+	}
 }
 
 func publishTenant(e *env) {

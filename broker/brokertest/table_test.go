@@ -13,7 +13,7 @@ import (
 	"github.com/candidmq/candidmq/broker/brokertest"
 )
 
-//go:generate go test -count=1 -run ^TestConformance$ ../../memory ../../natsbroker ../../sqsbroker -update-conformance
+//go:generate go test -count=1 -run ^Test(JetStream)?Conformance$ ../../memory ../../natsbroker ../../sqsbroker -update-conformance
 //go:generate go test -count=1 -run ^TestTable$ . -update-conformance
 
 var update = flag.Bool("update-conformance", false, "write the table of conformance")
@@ -55,8 +55,8 @@ func document(columns []brokertest.Column) string {
 	var b strings.Builder
 	b.WriteString(`# Conformance
 
-Made by ` + "`go generate ./broker/brokertest`" + ` from what the backends' tests saw, SQS on sqstest and core NATS on a server in
-the process; a test fails where it is not current.
+Made by ` + "`go generate ./broker/brokertest`" + ` from what the backends' tests saw, SQS on sqstest and NATS on a server in the
+process; a test fails where it is not current.
 
 **seen**: in both directions, as declared, and the opposite where it is not. **one-way**: what happens was seen; that it
 cannot happen otherwise was not. **echo**: Describe follows a change made by a second client.

@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,6 +26,13 @@ func worstCases() []Case {
 		needs:  RoleReceiver,
 		worst:  true,
 		run:    worstAgain,
+	}, {
+		Name:   "worst/redelivery",
+		Rule:   "What is released comes again out of order at the worst, and in its place where order is strict.",
+		Fields: []string{"receive.strict"},
+		needs:  RoleReceiver,
+		worst:  true,
+		run:    worstRedelivery,
 	}, {
 		Name:   "worst/loss",
 		Rule:   "At most once, a subscriber that lags is seen to lose messages, each of them counted.",
@@ -98,6 +106,34 @@ func worstAgain(e *env) {
 	if may := is(d.sem.Receive.Ordering, broker.OrderingBestEffort); may != again {
 		e.Errorf("%d deliveries of %d messages, declared %s and order %s",
 			len(got), worstOf, d.sem.Receive.Guarantee, d.sem.Receive.Ordering)
+	}
+}
+
+func worstRedelivery(e *env) {
+	const n = 20
+	d := e.open(Config{})
+	claimed(e, d.sem.Receive.Strict)
+	want := d.series(1, n)
+	if isTrue(d.sem.Receive.Strict) {
+		for range n {
+			m := d.lease()
+			e.must("Release", e.receiver().Release(e.soon(), 0, m))
+			again := d.lease()
+			e.wantBodies([]*broker.Delivery{again}, []string{string(m.Body)})
+			d.settle(again)
+		}
+		return
+	}
+	for _, m := range d.leaseN(n) {
+		err := e.receiver().Release(e.soon(), 0, m)
+		if !errors.Is(err, broker.ErrLeaseLost) { // at the worst a lease may end early
+			e.must("Release", err)
+		}
+	}
+	for key, bodies := range byKey(firsts(d.all())) {
+		if slices.Equal(bodies, want[key]) {
+			e.Errorf("%d messages came again in the order of their release", n)
+		}
 	}
 }
 
