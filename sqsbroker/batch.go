@@ -210,7 +210,8 @@ func (s *shipment) await(ctx context.Context) {
 	if len(s.again) == 0 || !s.queue.fifo && len(s.ahead) > 0 {
 		return
 	}
-	sleepUntil(ctx, s.again[len(s.again)-1].due)
+	latest := slices.MaxFunc(s.again, func(a, b item) int { return a.due.Compare(b.due) })
+	sleepUntil(ctx, latest.due)
 }
 
 // head is where the next message to send is.
