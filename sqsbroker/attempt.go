@@ -78,7 +78,7 @@ func (p *poll) inOrder(ctx context.Context, q *queue, in *sqs.ReceiveMessageInpu
 	a := q.lost.take(p)
 	for tries := 1; ; {
 		in.ReceiveRequestAttemptId = aws.String(a.id)
-		out, err := q.broker.client.ReceiveMessage(ctx, in, throttlesFail)
+		out, err := q.broker.client.ReceiveMessage(ctx, in, throttlesFail, answeredWithin(p.wait+answerTime))
 		if err == nil {
 			return out, nil
 		}

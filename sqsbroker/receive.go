@@ -33,6 +33,9 @@ import (
 // out, and logged; it comes again when its lease ends. It is an error only if
 // there is no other.
 //
+// A poll that is not answered 15 s after its wait is over is made again, on
+// another connection.
+//
 // Wait(0) is a short poll, which asks some of the servers and may miss
 // messages. It is refused for a queue with a ReceiveMessageWaitTimeSeconds,
 // because the AWS client cannot override that with 0.
@@ -159,7 +162,7 @@ func (p *poll) call(ctx context.Context, q *queue, url string, wait time.Duratio
 }
 
 func (p *poll) receive(ctx context.Context, q *queue, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
-	return q.broker.client.ReceiveMessage(ctx, in)
+	return q.broker.client.ReceiveMessage(ctx, in, answeredWithin(p.wait+answerTime))
 }
 
 // delivery makes a Delivery of what came. Foreign messages lack nothing: every

@@ -1,0 +1,50 @@
+package sqsbroker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// answerTime is how long SQS may take to answer, beyond what it was asked to
+// wait. It is far above what it needs: only a connection that is dead without
+// saying so is left to it, which would otherwise hold up a consumer for good,
+// since neither the AWS client nor a long poll has a time-out of its own.
+const answerTime = 15 * time.Second
+
+// answeredWithin lets a call's try fail that has not been answered in full
+// after d, so that the AWS client makes another, on another connection.
+func answeredWithin(d time.Duration) func(*sqs.Options) {
+	return func(o *sqs.Options) { o.HTTPClient = impatient{o.HTTPClient, d} }
+}
+
+type impatient struct {
+	sqs.HTTPClient
+	patience time.Duration
+}
+
+// Do reads the whole answer. A time-out is not that of the caller's context, and
+// must not be taken for it.
+func (c impatient) Do(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), c.patience)
+	defer cancel()
+	resp, err := c.HTTPClient.Do(req.WithContext(ctx))
+	if err == nil {
+		var body []byte
+		body, err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close() // read to its end, or broken
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if err != nil && ctx.Err() != nil && req.Context().Err() == nil {
+		return nil, fmt.Errorf("no answer within %v", c.patience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
