@@ -90,10 +90,10 @@ func (s *story) delete(body string, count int) {
 	s.settle(deletes, body, count, http.StatusOK, true)
 }
 
-// expire lets the lease of message a run out.
-func (s *story) expire(count int) {
+// expire lets the first lease of message a run out.
+func (s *story) expire() {
 	time.Sleep(lease)
-	s.event(sqstest.EventExpired, "a", count)
+	s.event(sqstest.EventExpired, "a", 1)
 }
 
 // finish gives a message and has it handled and deleted.
@@ -113,12 +113,12 @@ func TestJudgeFindsTheCause(t *testing.T) {
 		{AnswerLost, Options{}, func(s *story) {
 			s.event(sqstest.EventReceived, "a", 1)
 			s.call("ReceiveMessage", `{}`, 0, "")
-			s.expire(1)
+			s.expire()
 		}},
 		{Killed, Options{}, func(s *story) {
 			s.give("a", 1)
 			s.Killed(&broker.Delivery{ID: "a", Attempt: 1})
-			s.expire(1)
+			s.expire()
 		}},
 		{HandlerFailed, Options{}, func(s *story) {
 			s.give("a", 1)
@@ -139,19 +139,19 @@ func TestJudgeFindsTheCause(t *testing.T) {
 			s.give("a", 1)
 			s.work("a", "", 1, nil)
 			s.settle(deletes, "a", 1, http.StatusOK, false)
-			s.expire(1)
+			s.expire()
 		}},
 		{DeleteWaited, Options{}, func(s *story) {
 			s.give("a", 1)
 			s.work("a", "", 1, nil)
 			s.settle(deletes, "b", 1, http.StatusBadRequest, false)
-			s.expire(1)
+			s.expire()
 		}},
 		{ExtendFailed, Options{}, func(s *story) {
 			s.give("a", 1)
 			r := s.begin("a", "", 1)
 			s.settle(changes, "a", 1, 0, false)
-			s.expire(1)
+			s.expire()
 			r.Ended(broker.ErrLeaseLost)
 		}},
 		{Injected, Options{Worst: true}, func(s *story) {
@@ -238,27 +238,27 @@ func TestJudgeCatches(t *testing.T) {
 			s.send("a", "")
 			s.give("a", 1)
 			s.work("a", "", 1, nil)
-			s.expire(1) // no delete was tried
+			s.expire() // no delete was tried
 			s.finish("a", "", 2)
 		}},
 		{"a lease that ran out without a heartbeat", string(Unexplained), Options{}, func(s *story) {
 			s.send("a", "")
 			s.give("a", 1)
 			r := s.begin("a", "", 1)
-			s.expire(1)
+			s.expire()
 			r.Ended(broker.ErrLeaseLost)
 			s.finish("a", "", 2)
 		}},
 		{"a message that was left in a buffer", string(Unexplained), Options{}, func(s *story) {
 			s.send("a", "")
 			s.give("a", 1)
-			s.expire(1)
+			s.expire()
 			s.finish("a", "", 2)
 		}},
 		{"an answer lost though all were answered", "no receive went unanswered", Options{}, func(s *story) {
 			s.send("a", "")
 			s.event(sqstest.EventReceived, "a", 1)
-			s.expire(1)
+			s.expire()
 			s.finish("a", "", 2)
 		}},
 		{"a lost answer at another time", "no receive went unanswered", Options{}, func(s *story) {
@@ -266,7 +266,7 @@ func TestJudgeCatches(t *testing.T) {
 			time.Sleep(time.Second)
 			s.send("a", "")
 			s.event(sqstest.EventReceived, "a", 1)
-			s.expire(1)
+			s.expire()
 			s.finish("a", "", 2)
 		}},
 		{"a receive that is handled twice", "was handled 2 times", Options{}, func(s *story) {
@@ -281,7 +281,7 @@ func TestJudgeCatches(t *testing.T) {
 			s.give("a", 1)
 			r := s.begin("a", "", 1)
 			s.settle(changes, "a", 1, 0, false)
-			s.expire(1)
+			s.expire()
 			s.finish("a", "", 2)
 			r.Ended(nil)
 		}},
