@@ -167,6 +167,7 @@ func nothingAfterDrain(e *env) {
 	want := d.put(5)
 	e.wantBodies(in.take(5), want)
 	in.empty("all were delivered")
+	e.calm()
 	if n := after.Load(); n > 0 {
 		e.Errorf("%d deliveries after the drain", n)
 	}
