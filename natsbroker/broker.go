@@ -3,6 +3,7 @@ package natsbroker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -23,14 +24,15 @@ type Broker struct {
 	subjects  map[string]string
 	timeout   time.Duration
 	ignore    broker.Fields
-	first     sync.Once
+	confirm   bool
 	connected atomic.Bool // there has been a connection, as seen from here
-	flushed   flushMark
+	ledger    *ledger
+	trips     trips
 
 	subs    subscriptions.Set
 	closed  atomic.Bool
 	release sync.Once
-	watch   *watch // nil without OnState
+	watch   *watch // nil without OnState and OnLoss
 }
 
 var (
@@ -49,13 +51,24 @@ func New(nc *nats.Conn, o *Options) (*Broker, error) {
 		o = &Options{}
 	}
 	err := o.check()
-	if nc == nil {
+	switch {
+	case nc == nil:
 		err = errors.Join(&broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}, err)
+	case o.RefuseWhileDown && nc.Opts.ReconnectBufSize >= 0:
+		err = errors.Join(err, buffers(nc.Opts.ReconnectBufSize))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return newBroker(nc, o), nil
+}
+
+// buffers is the error of a connection that lets wait what is to be refused.
+func buffers(size int) error {
+	return &broker.FieldError{
+		Field: "RefuseWhileDown", Value: fmt.Sprintf("true, on a connection that buffers %d bytes", size),
+		Limit: "a connection made with nats.ReconnectBufSize(-1)",
+	}
 }
 
 // newBroker takes options that are checked.
@@ -66,16 +79,18 @@ func newBroker(nc *nats.Conn, o *Options) *Broker {
 		subjects: maps.Clone(o.Subjects),
 		timeout:  o.RequestTimeout,
 		ignore:   o.Ignore,
+		confirm:  o.Confirm,
+		ledger:   newLedger(nc),
 	}
+	b.trips.flush = b.roundTrip
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)
 	}
 	if b.timeout == 0 {
 		b.timeout = broker.DefaultRequestTimeout
 	}
-	b.flushed.set(nc.Stats())
-	if o.OnState != nil {
-		b.watch = newWatch(nc, o.OnState)
+	if o.OnState != nil || o.OnLoss != nil {
+		b.watch = newWatch(b, o)
 	}
 	return b
 }
@@ -89,7 +104,8 @@ func (b *Broker) Conn() *nats.Conn { return b.conn }
 // is closed then; one given to New stays open. If the connection is down and
 // messages wait in its buffer, Close waits for it within ctx (or
 // [Options].RequestTimeout where ctx has no deadline) and returns an error
-// matching [broker.ErrOutcomeUnknown] if they could not be sent.
+// matching [broker.ErrOutcomeUnknown] if they could not be sent. If it closes
+// the connection then, they are gone, and a [*LossError] tells their number.
 func (b *Broker) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.release.Do(func() {
@@ -97,13 +113,22 @@ func (b *Broker) Close(ctx context.Context) error {
 		err = errors.Join(err, b.flushAtClose(ctx))
 		if b.owned {
 			b.conn.Close()
+			if lost := b.ledger.forFlush(); lost != (Loss{}) {
+				err = errors.Join(err, &LossError{lost})
+			}
 		}
+		err = errors.Join(err, b.trips.wait(ctx))
+		b.ledger.stop()
 	})
 	if b.watch != nil {
 		err = errors.Join(err, b.watch.stop(ctx))
 	}
 	return err
 }
+
+// Losses is what lost connections have done to the messages that were published
+// so far, since the Broker was made. It does no I/O.
+func (b *Broker) Losses() Loss { return b.ledger.now() }
 
 // ready refuses a call on a closed broker or with a context that has ended.
 func (b *Broker) ready(ctx context.Context, op, subject string) error {

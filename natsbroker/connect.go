@@ -51,6 +51,9 @@ func Connect(ctx context.Context, servers string, o *Options, natsOpts ...nats.O
 	}
 	native, err := nativeOptions(o, list, natsOpts)
 	if err != nil {
+		if errors.Is(err, broker.ErrInvalid) {
+			return nil, err
+		}
 		return nil, failure(op, "", err)
 	}
 	nc, err := dial(ctx, native)
@@ -117,6 +120,9 @@ func nativeOptions(o *Options, servers []string, natsOpts []nats.Option) (nats.O
 	} else {
 		native.AsyncErrorCB = func(*nats.Conn, *nats.Subscription, error) {} // nats.go's default prints to stderr
 	}
+	if o.RefuseWhileDown {
+		native.ReconnectBufSize = -1
+	}
 	for _, option := range natsOpts {
 		if option == nil {
 			continue
@@ -124,6 +130,9 @@ func nativeOptions(o *Options, servers []string, natsOpts []nats.Option) (nats.O
 		if err := option(&native); err != nil {
 			return native, err
 		}
+	}
+	if o.RefuseWhileDown && native.ReconnectBufSize >= 0 {
+		return native, buffers(native.ReconnectBufSize)
 	}
 	return native, nil
 }

@@ -19,11 +19,16 @@ import (
 
 func connect(t *testing.T, s *server.Server, o *natsbroker.Options, opts ...nats.Option) *natsbroker.Broker {
 	t.Helper()
-	b, err := natsbroker.Connect(soon(t), s.ClientURL(), o, opts...)
+	return connectTo(t, s.ClientURL(), o, opts...)
+}
+
+func connectTo(t *testing.T, servers string, o *natsbroker.Options, opts ...nats.Option) *natsbroker.Broker {
+	t.Helper()
+	b, err := natsbroker.Connect(soon(t), servers, o, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.Close(context.WithoutCancel(t.Context())) })
+	closeAtEnd(t, b)
 	return b
 }
 
@@ -185,6 +190,7 @@ func TestServerRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	publish(t, b, broker.Message{Subject: "unconfirmed"})
 	stopServer(s)
 	if c := receive(t, changes, "the state"); c.state != natsbroker.StateReconnecting {
 		t.Errorf("got %v, want reconnecting", c)
@@ -211,7 +217,11 @@ func TestServerRestart(t *testing.T) {
 		t.Error(err)
 	}
 	// Whether something was lost with the old connection, nobody knows: said once.
-	wantUnknown(t, b.Flush(soon(t)), broker.ErrUnavailable)
+	err := b.Flush(soon(t))
+	wantUnknown(t, err, broker.ErrUnavailable)
+	if lost, ok := errors.AsType[*natsbroker.LossError](err); !ok || lost.Uncertain != 1 {
+		t.Errorf("got %v, want 1 uncertain: what waited has arrived", err)
+	}
 	if err := b.Flush(soon(t)); err != nil {
 		t.Error(err)
 	}

@@ -6,20 +6,16 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// delivery is a Delivery and its own Handle, so that one object holds both.
-type delivery struct {
-	broker.Delivery
-	msg *nats.Msg
-}
+// handle is a native message, as the Handle of its Delivery: a type of its own
+// for a pointer that is there anyway costs nothing.
+type handle nats.Msg
 
 // newDelivery shares the message's body: nats.go gives each message its own.
-func newDelivery(msg *nats.Msg, source string) *delivery {
-	d := &delivery{msg: msg}
+func newDelivery(msg *nats.Msg, source string) *broker.Delivery {
+	d := &broker.Delivery{Source: source, Handle: (*handle)(msg)}
 	d.Subject = msg.Subject
 	d.Body = msg.Data
 	d.ReplyTo = msg.Reply
-	d.Source = source
-	d.Handle = d
 	if len(msg.Header) > 0 {
 		d.Header = firstValues(msg.Header)
 	}
@@ -39,11 +35,17 @@ func firstValues(native nats.Header) broker.Header {
 }
 
 // As gives the native message for a **nats.Msg.
-func (d *delivery) As(target any) bool {
+func (h *handle) As(target any) bool {
 	p, ok := target.(**nats.Msg)
 	if !ok || p == nil {
 		return false
 	}
-	*p = d.msg
+	*p = (*nats.Msg)(h)
 	return true
+}
+
+// headersLost reports whether a message had headers that nats.go could not
+// parse: it delivers what is left, and tells the connection's error handler.
+func headersLost(msg *nats.Msg) bool {
+	return msg.Header == nil && msg.Size() > len(msg.Subject)+len(msg.Reply)+len(msg.Data)
 }

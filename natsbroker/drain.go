@@ -19,6 +19,7 @@ import (
 // the dead member of a queue group again after the reconnect. So drain looks
 // itself, and begins again whenever the connection's state changes.
 func (s *subscription) drain(ctx context.Context) (discarded int) {
+	defer s.drops.stop()
 	conn := s.broker.conn
 	changed := conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	defer conn.RemoveStatusListener(changed)
@@ -84,7 +85,7 @@ func (s *subscription) begin() bool {
 	if s.removed {
 		return false
 	}
-	s.begun++
+	s.begun.Add(1)
 	if s.fenced {
 		// nats.go counts this message as pending until receive returns.
 		if pending, _, err := s.native.Pending(); err != nil || pending <= 1 {
@@ -122,7 +123,7 @@ func (s *subscription) remove() bool {
 func (s *subscription) removeLocked() {
 	s.removed = true
 	_ = s.native.Unsubscribe() // it fails only where there is nothing left to remove
-	for s.dispatcher.Subscription().Counts().Received < s.begun {
+	for s.dispatcher.Subscription().Counts().Received < s.begun.Load() {
 		runtime.Gosched() // receive is on its way there, a few instructions away
 	}
 }
@@ -142,9 +143,9 @@ func (s *subscription) waiting() int {
 		switch {
 		case err != nil || pending == 0:
 			return 0
-		case uint64(taken) > s.begun: // receive waits for its turn with one of them
+		case uint64(taken) > s.begun.Load(): // receive waits for its turn with one of them
 			return pending
-		case s.returned.Load() < s.begun: // receive was at work when they were counted
+		case s.returned.Load() < s.begun.Load(): // receive was at work when they were counted
 			return pending - 1
 		}
 		runtime.Gosched()

@@ -3,23 +3,20 @@ package natsbroker
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
 )
 
-var errConnectionLost = errors.New("the connection was lost since the last flush, and with it perhaps what was published then")
-
 // Flush makes a round trip: the server has read everything that was published
 // before on this connection. While the connection is down it waits for the
 // reconnect, within ctx.
 //
-// If the connection was lost since the last Flush and anything was published
-// on it since, nobody knows whether that arrived: the error then matches
-// [broker.ErrOutcomeUnknown], once for each such loss, although the connection
-// works again.
+// If the connection was lost since the last Flush with messages on it that
+// nobody had confirmed, nobody knows whether those arrived: the error then is a
+// [*LossError] with their number and matches [broker.ErrOutcomeUnknown], once for
+// each such loss, although the connection works again.
 func (b *Broker) Flush(ctx context.Context) error {
 	const op = "flush"
 	if err := b.ready(ctx, op, ""); err != nil {
@@ -31,15 +28,25 @@ func (b *Broker) Flush(ctx context.Context) error {
 func (b *Broker) flush(ctx context.Context, op string) error {
 	ctx, cancel := b.withDeadline(ctx)
 	defer cancel()
-	before := b.conn.Stats()
-	if err := b.conn.FlushWithContext(ctx); err != nil {
-		return b.uncertain(op, "", b.flushError(err))
+	if err := b.roundTrip(ctx); err != nil {
+		return b.uncertain(op, "", err)
 	}
-	if b.flushed.lost(before, b.conn.Stats()) {
-		e := b.uncertain(op, "", errConnectionLost)
+	if lost := b.ledger.forFlush(); lost != (Loss{}) {
+		e := b.uncertain(op, "", &LossError{lost})
 		e.Kind = broker.ErrUnavailable
 		return e
 	}
+	return nil
+}
+
+// roundTrip returns when the server has read what was sent before. ctx has a
+// deadline.
+func (b *Broker) roundTrip(ctx context.Context) error {
+	before := b.ledger.mark()
+	if err := b.conn.FlushWithContext(ctx); err != nil {
+		return b.flushError(err)
+	}
+	b.ledger.confirm(before)
 	return nil
 }
 
@@ -59,30 +66,6 @@ func (b *Broker) flushAtClose(ctx context.Context) error {
 		return nil
 	}
 	return b.flush(ctx, "close")
-}
-
-// flushMark remembers the connection as the last flush found it.
-type flushMark struct {
-	mu         sync.Mutex
-	sent       uint64
-	reconnects uint64
-}
-
-func (f *flushMark) set(s nats.Statistics) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.sent, f.reconnects = s.OutMsgs, s.Reconnects
-}
-
-// lost reports whether the connection was replaced since the last flush while
-// something was sent, and moves the mark: before is from before the round
-// trip, after from after it.
-func (f *flushMark) lost(before, after nats.Statistics) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	replaced, published := after.Reconnects != f.reconnects, before.OutMsgs != f.sent
-	f.sent, f.reconnects = max(f.sent, before.OutMsgs), max(f.reconnects, after.Reconnects)
-	return replaced && published
 }
 
 // Ping makes one round trip. While the connection is down it fails at once

@@ -104,7 +104,7 @@ func (g *gathering) take(msg *nats.Msg) (over bool, err error) {
 	if err := reply.Error(d.Header, d.Body); err != nil {
 		g.broken = !g.yield(nil, err)
 	} else {
-		g.broken = !g.yield(&d.Delivery, nil)
+		g.broken = !g.yield(d, nil)
 	}
 	return g.broken || g.taken == g.Replies, nil
 }

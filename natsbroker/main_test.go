@@ -70,8 +70,18 @@ func brokerOn(tb testing.TB, nc *nats.Conn, o *natsbroker.Options) *natsbroker.B
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = b.Close(context.WithoutCancel(tb.Context())) })
+	closeAtEnd(tb, b)
 	return b
+}
+
+// closeAtEnd closes b when the test is over, also if a handler hangs.
+func closeAtEnd(tb testing.TB, b *natsbroker.Broker) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), patience)
+		defer cancel()
+		_ = b.Close(ctx)
+	})
 }
 
 func soon(tb testing.TB) context.Context {

@@ -40,18 +40,21 @@ func (b *Broker) checkSize(m *broker.Message) error {
 		return nats.ErrDisconnected
 	case natsrules.Size(m) > limit:
 		return natsrules.TooLarge(m, limit)
-	case b.conn.IsConnected():
-		b.first.Do(b.firstConnection)
 	}
 	return nil
 }
 
-// firstConnection: from now on nats.go checks sizes by itself. It counts its
-// first connection as a reconnect if that failed at first, with which nothing
-// was lost.
-func (b *Broker) firstConnection() {
-	b.flushed.set(b.conn.Stats())
-	b.connected.Store(true)
+// begin is for what is sent before it is known that there has been a
+// connection: from the first one on, nats.go checks sizes by itself.
+func (b *Broker) begin(m *broker.Message) error {
+	b.ledger.start()
+	if err := b.checkSize(m); err != nil {
+		return err
+	}
+	if b.conn.IsConnected() {
+		b.connected.Store(true)
+	}
+	return nil
 }
 
 // nativeMsg makes a message with headers for nats.go.

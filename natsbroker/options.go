@@ -30,6 +30,21 @@ type Options struct {
 	// (Key, Tenant, DedupID, Delay, TTL) instead of refusing the message. A
 	// configuration says so on purpose; nothing is dropped by default.
 	Ignore broker.Fields
+	// Confirm has Publish and PublishBatch wait until the server has read what
+	// they sent, for which they make a round trip: one for a whole batch, and one
+	// for all that are published at the same time from other goroutines. The
+	// receipts then say [broker.OutcomeReceived]; see [Broker.Publish].
+	Confirm bool
+	// RefuseWhileDown refuses what is published or requested while the
+	// connection is down, with [broker.ErrUnavailable], in place of letting it
+	// wait in the client's buffer. Connect sets nats.ReconnectBufSize(-1) for
+	// it; a connection given to New must have been made with that.
+	RefuseWhileDown bool
+	// OnLoss is told how many messages a lost connection may have lost, or has,
+	// as soon as that is known. Calls come as those of OnState do. With it, what
+	// was published is confirmed by a round trip every 100 ms, so that the number
+	// is about what is published in that time.
+	OnLoss func(Loss)
 	// OnState is told when the connection's state changes, with the
 	// connection's last error, if any, where the state is not StateConnected.
 	// Calls come one at a time, from a goroutine that Close joins: it must

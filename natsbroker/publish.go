@@ -3,6 +3,7 @@ package natsbroker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/nats-io/nats.go"
 
@@ -17,11 +18,19 @@ import (
 //
 // While the connection is down, messages wait in the client's buffer (8 MiB
 // unless the connection's owner changed nats.ReconnectBufSize) and are sent
-// after the reconnect; once that is full, Publish fails with
-// [broker.ErrUnavailable]. Before the very first connection it fails so at
-// once. It blocks only while the peer does not read, for at most
-// nats.FlusherTimeout (5 s on a connection made by Connect); ctx does not
-// shorten that.
+// after the reconnect, or discarded when the connection is closed before; once
+// the buffer is full, Publish fails with [broker.ErrUnavailable]. With
+// [Options].RefuseWhileDown it fails so at once, as it does before the very first
+// connection. What became of messages when a connection was lost, [Broker.Flush],
+// [Broker.Losses] and [Options].OnLoss tell. Publish blocks only while the peer
+// does not read, for at most nats.FlusherTimeout (5 s on a connection made by
+// Connect); ctx does not shorten that.
+//
+// With [Options].Confirm it waits for a round trip, within ctx (or
+// [Options].RequestTimeout where ctx has no deadline), and through a reconnect if
+// it must, and returns [broker.OutcomeReceived]: the server has read the message.
+// Whether anybody gets it is not known. If the round trip fails, or the
+// connection was lost meanwhile, the error matches [broker.ErrOutcomeUnknown].
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	const op = "publish"
 	if err := b.ready(ctx, op, m.Subject); err != nil {
@@ -31,19 +40,61 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 	if err != nil {
 		return broker.Receipt{}, err
 	}
+	if b.confirm {
+		return b.publishConfirmed(ctx, native, &m)
+	}
 	if err := b.send(op, native, &m); err != nil {
 		return broker.Receipt{}, err
 	}
 	return broker.Receipt{Outcome: broker.OutcomeSent}, nil
 }
 
+func (b *Broker) publishConfirmed(ctx context.Context, native string, m *broker.Message) (broker.Receipt, error) {
+	const op = "publish"
+	before := b.ledger.mark()
+	if err := b.send(op, native, m); err != nil {
+		return broker.Receipt{}, err
+	}
+	if err := b.awaitReceived(ctx, before); err != nil {
+		return broker.Receipt{}, b.unconfirmed(m.Subject, err)
+	}
+	return broker.Receipt{Outcome: broker.OutcomeReceived}, nil
+}
+
+var errConnectionLost = errors.New("the connection was lost after the message was sent on it")
+
+// awaitReceived returns when the server has read what was sent after before was
+// taken.
+func (b *Broker) awaitReceived(ctx context.Context, before mark) error {
+	ctx, cancel := b.withDeadline(ctx)
+	defer cancel()
+	if err := b.trips.do(ctx); err != nil {
+		return err
+	}
+	if !b.ledger.confirm(before) {
+		return errConnectionLost
+	}
+	return nil
+}
+
+// unconfirmed is the error of a message that was sent, and of which nobody
+// knows whether it arrived.
+func (b *Broker) unconfirmed(subject string, err error) error {
+	e := b.uncertain("publish", subject, err)
+	if e.Kind == nil && errors.Is(err, errConnectionLost) {
+		e.Kind, e.Retryable = broker.ErrUnavailable, true
+	}
+	return e
+}
+
 // send publishes a prepared message.
 func (b *Broker) send(op, native string, m *broker.Message) error {
 	if !b.connected.Load() {
-		if err := b.checkSize(m); err != nil {
+		if err := b.begin(m); err != nil {
 			return b.sendFailure(op, m, err)
 		}
 	}
+	b.ledger.note()
 	var err error
 	switch {
 	case len(m.Header) > 0:
@@ -67,10 +118,21 @@ func (b *Broker) sendFailure(op string, m *broker.Message, err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return natsrules.TooLarge(m, b.conn.MaxPayload())
 	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		err = b.bufferFull(err)
+	}
 	e := b.failure(op, m.Subject, err)
 	// A failed write to the socket may have got a part through.
 	e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
 	return e
+}
+
+// bufferFull says why nothing waits for the reconnect.
+func (b *Broker) bufferFull(err error) error {
+	if size := b.conn.Opts.ReconnectBufSize; size >= 0 {
+		return fmt.Errorf("the connection is down, and what waits for it fills the buffer of %d bytes (nats.ReconnectBufSize): %w", size, err)
+	}
+	return fmt.Errorf("the connection is down, and nothing may wait for it (RefuseWhileDown, nats.ReconnectBufSize): %w", err)
 }
 
 // notSent is known of what nats.go refuses before it writes.
@@ -78,10 +140,10 @@ func notSent(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected)
 }
 
-// PublishBatch publishes the messages one after the other. There is nothing to
-// gain over calls of Publish but that all are checked first: one that is
-// refused keeps the whole batch from being sent, and the others' errors match
-// [broker.ErrSkipped].
+// PublishBatch publishes the messages one after the other. All are checked
+// first: one that is refused keeps the whole batch from being sent, and the
+// others' errors match [broker.ErrSkipped]. With [Options].Confirm, one round
+// trip confirms them all.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	const op = "publish"
 	receipts := make([]broker.Receipt, len(ms))
@@ -93,6 +155,18 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 		return receipts, err
 	}
 	errs := make([]error, len(ms))
+	if !b.confirm || len(ms) == 0 {
+		b.sendBatch(batch, receipts, errs)
+		return receipts, broker.NewBatchError(errs)
+	}
+	before := b.ledger.mark()
+	b.sendBatch(batch, receipts, errs)
+	b.confirmBatch(ctx, before, batch, receipts, errs)
+	return receipts, broker.NewBatchError(errs)
+}
+
+// sendBatch sends what has no earlier failure of its subject.
+func (b *Broker) sendBatch(batch []prepared, receipts []broker.Receipt, errs []error) {
 	var failed map[string]bool // subjects
 	for i := range batch {
 		m, native := &batch[i].Message, batch[i].native
@@ -100,7 +174,7 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 			errs[i] = skipped(m.Subject)
 			continue
 		}
-		if errs[i] = b.send(op, native, m); errs[i] != nil {
+		if errs[i] = b.send("publish", native, m); errs[i] != nil {
 			if failed == nil {
 				failed = map[string]bool{}
 			}
@@ -109,7 +183,21 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 		}
 		receipts[i].Outcome = broker.OutcomeSent
 	}
-	return receipts, broker.NewBatchError(errs)
+}
+
+// confirmBatch makes what is sent received, or of unknown fate.
+func (b *Broker) confirmBatch(ctx context.Context, before mark, batch []prepared, receipts []broker.Receipt, errs []error) {
+	err := b.awaitReceived(ctx, before)
+	for i := range batch {
+		switch {
+		case errs[i] != nil:
+		case err == nil:
+			receipts[i].Outcome = broker.OutcomeReceived
+		default:
+			receipts[i].Outcome = broker.OutcomeUnknown
+			errs[i] = b.unconfirmed(batch[i].Subject, err)
+		}
+	}
 }
 
 // prepared is a message that was checked, with its native subject.

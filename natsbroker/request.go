@@ -19,7 +19,8 @@ import (
 // the server denies the subject: the request then runs into its deadline.
 // Where a JetStream stream captures the subject, the stream's acknowledgement
 // may be the first reply. A request made while the connection is down is
-// buffered and may be served after its caller has given up.
+// buffered and may be served after its caller has given up, unless
+// [Options].RefuseWhileDown refuses it.
 //
 // The conventions of NATS services (ADR-32) are followed: a reply with their
 // error headers is a [*broker.ReplyError].
@@ -43,6 +44,9 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	if err := b.checkSize(&m); err != nil {
 		return nil, b.sendFailure(op, &m, err)
 	}
+	if b.full() {
+		return nil, b.sendFailure(op, &m, nats.ErrReconnectBufExceeded)
+	}
 	ctx, cancel := b.withDeadline(ctx)
 	defer cancel()
 	msg, err := b.ask(ctx, native, &m)
@@ -53,7 +57,16 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	if err := reply.Error(d.Header, d.Body); err != nil {
 		return nil, err
 	}
-	return &d.Delivery, nil
+	return d, nil
+}
+
+// full reports whether the connection is down and nothing more may wait for it.
+func (b *Broker) full() bool {
+	if b.conn.IsConnected() {
+		return false
+	}
+	buffered, err := b.conn.Buffered()
+	return err == nil && buffered >= b.conn.Opts.ReconnectBufSize
 }
 
 func (b *Broker) ask(ctx context.Context, native string, m *broker.Message) (*nats.Msg, error) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Of what comes while the first message is handled, the limits keep the
-// oldest; every drop is counted and told, without the owner's handler being
-// replaced.
+// oldest; every drop is counted and told, with the number and while the handler
+// still blocks, and without the owner's handler being replaced.
 func TestSlowConsumer(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -42,19 +42,22 @@ func TestSlowConsumer(t *testing.T) {
 				<-leave
 				return nil
 			}, tt.limits, log.option())
-			flood(t, b, tt.sent)
+			publish(t, b, broker.Message{Subject: "slow", Body: make([]byte, 100)})
 			receive(t, entered, "the first message")
+			flood(t, b, tt.sent-1)
 			dropped := uint64(tt.sent - tt.kept)
-			close(leave)
-			if dropped > 0 {
-				err := receive(t, log.rang, "the drops")
-				if !errors.Is(err, broker.ErrDropped) || !errors.Is(err, nats.ErrSlowConsumer) {
-					t.Errorf("got %v, want ErrDropped", err)
+			if dropped > 0 { // told while the handler blocks
+				if got := receiveDrops(t, log.rang, 0, dropped); got != dropped {
+					t.Errorf("%d drops are told, want %d", got, dropped)
+				}
+				if c := sub.Counts(); c.Dropped != dropped || c.InFlight != 1 {
+					t.Errorf("got %+v while the handler blocks, want %d dropped", c, dropped)
 				}
 				if err := receive(t, owners, "the owner's error handler"); !errors.Is(err, nats.ErrSlowConsumer) {
 					t.Errorf("the owner is told %v", err)
 				}
 			}
+			close(leave)
 			if _, err := sub.Drain(soon(t)); err != nil {
 				t.Fatal(err)
 			}
@@ -63,6 +66,24 @@ func TestSlowConsumer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// receiveDrops takes what is told until n drops are, and checks the running
+// total, which is before so far.
+func receiveDrops(t *testing.T, from <-chan error, before, n uint64) (told uint64) {
+	t.Helper()
+	for told < n {
+		err := receive(t, from, "the drops")
+		e, ok := errors.AsType[*natsbroker.DropError](err)
+		if !ok || !errors.Is(err, broker.ErrDropped) || !errors.Is(err, nats.ErrSlowConsumer) {
+			t.Fatalf("got %v, want a DropError that matches ErrDropped", err)
+		}
+		told += e.Messages
+		if e.Total != before+told {
+			t.Errorf("got %+v, want a total of %d", e, before+told)
+		}
+	}
+	return told
 }
 
 // flood publishes n messages of 100 bytes and waits until the connection of b
@@ -77,7 +98,8 @@ func flood(t *testing.T, b *natsbroker.Broker, n int) {
 	}
 }
 
-// A second episode is told as well, and none is counted twice.
+// While one handler blocks, each further drop is told too; a second episode as
+// well, and none is counted twice.
 func TestSlowConsumerAgain(t *testing.T) {
 	b := newBroker(t, startServer(t), nil, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	log, entered, leave := newErrorLog(), make(chan *broker.Delivery, 100), make(chan struct{})
@@ -86,19 +108,20 @@ func TestSlowConsumerAgain(t *testing.T) {
 		<-leave
 		return nil
 	}, broker.PendingLimits{Messages: 2}, log.option())
-	for episode := range 5 {
+	total := uint64(0)
+	for episode := range 3 {
 		flood(t, b, 10)
 		receive(t, entered, "the first message")
-		leave <- struct{}{}
-		if err := receive(t, log.rang, "the drops"); !errors.Is(err, broker.ErrDropped) {
-			t.Errorf("got %v, want ErrDropped", err)
+		total += receiveDrops(t, log.rang, total, 8)
+		flood(t, b, 5) // behind the same handler
+		total += receiveDrops(t, log.rang, total, 5)
+		if got, want := sub.Counts().Dropped, uint64(13*(episode+1)); got != want || total != want {
+			t.Fatalf("episode %d: got %d dropped and %d told, want %d", episode, got, total, want)
 		}
+		leave <- struct{}{}
 		var native *nats.Msg
 		receive(t, entered, "the second message").As(&native)
 		leave <- struct{}{}
-		if got, want := sub.Counts().Dropped, uint64(8*(episode+1)); got != want {
-			t.Fatalf("episode %d: got %d dropped, want %d", episode, got, want)
-		}
 		// nats.go counts the second message for an instant longer.
 		eventually(t, "nothing is pending", func() bool {
 			pending, _, err := native.Sub.Pending()

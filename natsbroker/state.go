@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"context"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -46,40 +47,85 @@ func stateOf(s nats.Status) State {
 	return 0
 }
 
-// watch tells a callback of the connection's states, beside the handlers that
-// the connection's owner has set.
+// confirmPeriod is how often what was sent is confirmed for OnLoss.
+const confirmPeriod = 100 * time.Millisecond
+
+// watch tells callbacks of the connection's states and losses, beside the
+// handlers that the connection's owner has set.
 type watch struct {
-	conn    *nats.Conn
-	tell    func(State, error)
+	broker  *Broker
+	onState func(State, error) // nil: not asked for
+	onLoss  func(Loss)         // nil: not asked for
 	events  chan nats.Status
+	life    context.Context // ends with stop
+	end     context.CancelFunc
 	stopped chan struct{} // closed when the goroutine has ended
 }
 
-func newWatch(nc *nats.Conn, tell func(State, error)) *watch {
+func newWatch(b *Broker, o *Options) *watch {
 	w := &watch{
-		conn:    nc,
-		tell:    tell,
-		events:  nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED),
+		broker:  b,
+		onState: o.OnState,
+		onLoss:  o.OnLoss,
+		events:  b.conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED),
 		stopped: make(chan struct{}),
 	}
-	go w.run(stateOf(nc.Status()))
+	w.life, w.end = context.WithCancel(context.Background())
+	go w.run(stateOf(b.conn.Status()))
 	return w
 }
 
 // run ends with the connection, or when stop removes the listener.
 func (w *watch) run(last State) {
 	defer close(w.stopped)
-	for status := range w.events {
-		last = w.report(last, stateOf(status))
-		if len(w.events) == 0 {
-			// nats.go drops events while the channel is full: whatever was
-			// missed, the present state is told.
-			last = w.report(last, stateOf(w.conn.Status()))
-		}
-		if last == StateClosed {
-			return
+	var due <-chan time.Time
+	if w.onLoss != nil {
+		tick := time.NewTicker(confirmPeriod)
+		defer tick.Stop()
+		due = tick.C
+	}
+	for last != StateClosed {
+		select {
+		case status, open := <-w.events:
+			w.reportLoss()
+			if !open {
+				return
+			}
+			last = w.reportLatest(last, status)
+		case <-due:
+			w.confirm()
 		}
 	}
+}
+
+// confirm makes a round trip if there is something to confirm.
+func (w *watch) confirm() {
+	if w.broker.ledger.unconfirmed() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.life, writeTimeout)
+	defer cancel()
+	_ = w.broker.trips.do(ctx) // without one, there is more to be uncertain about
+}
+
+// reportLoss tells a loss that is new.
+func (w *watch) reportLoss() {
+	if w.onLoss == nil {
+		return
+	}
+	if lost := w.broker.ledger.forHook(); lost != (Loss{}) {
+		w.onLoss(lost)
+	}
+}
+
+// reportLatest tells a state and, where it is the last that nats.go had room
+// for, the present one: whatever was missed, the last one is told.
+func (w *watch) reportLatest(last State, status nats.Status) State {
+	last = w.report(last, stateOf(status))
+	if len(w.events) == 0 {
+		last = w.report(last, stateOf(w.broker.conn.Status()))
+	}
+	return last
 }
 
 // report tells a state that is new, and returns the state told last.
@@ -89,16 +135,19 @@ func (w *watch) report(last, state State) State {
 	}
 	var err error
 	if state != StateConnected {
-		err = w.conn.LastError()
+		err = w.broker.conn.LastError()
 	}
-	w.tell(state, err)
+	if w.onState != nil {
+		w.onState(state, err)
+	}
 	return state
 }
 
 // stop joins the goroutine within ctx. What happened before is told first: a
 // removed listener still gives the events that it has buffered.
 func (w *watch) stop(ctx context.Context) error {
-	w.conn.RemoveStatusListener(w.events)
+	w.end()
+	w.broker.conn.RemoveStatusListener(w.events)
 	select {
 	case <-w.stopped:
 		return nil

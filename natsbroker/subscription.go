@@ -21,12 +21,10 @@ type subscription struct {
 	options    subscribeOptions
 	dispatcher *broker.Dispatcher
 	native     *nats.Subscription
-	slow       <-chan nats.SubStatus // rings when native becomes a slow consumer, and when it is none any more
 
 	gate    chan struct{} // closed when Subscribe has succeeded or failed
 	refused atomic.Bool   // it failed
 	opened  bool          // used by receive only
-	lagging bool          // used by receive only: native was a slow consumer when last heard of
 
 	last  chan struct{} // closed when a drain waits for the message that is begun now
 	ended chan struct{} // closed when nats.go's goroutine is done
@@ -34,12 +32,11 @@ type subscription struct {
 
 	returned atomic.Uint64 // calls of receive that have dispatched and returned
 	turn     sync.Mutex    // held to begin a message, and to count what has not begun
-	begun    uint64        // messages that were or will be dispatched
+	begun    atomic.Uint64 // messages that were or will be dispatched
 	fenced   bool          // a drain has begun, and the server sends nothing more
 	removed  bool          // what has not begun is discarded
 
-	mu   sync.Mutex
-	told int // drops told so far
+	drops drops
 }
 
 func newSubscription(ctx context.Context, b *Broker, name string, h broker.Handler, opts []broker.SubscribeOption) (*subscription, error) {
@@ -65,7 +62,6 @@ func (s *subscription) setUp(ctx context.Context) error {
 		return err
 	}
 	s.native = native
-	s.slow = native.StatusChanged(nats.SubscriptionActive, nats.SubscriptionSlowConsumer)
 	native.SetClosedHandler(func(string) { s.end() })
 	if err := s.setLimits(); err != nil {
 		return err
@@ -123,10 +119,11 @@ func (s *subscription) receive(msg *nats.Msg) {
 			s.end()
 		}
 	}()
-	s.dispatcher.Dispatch(&newDelivery(msg, s.pattern).Delivery)
-	if s.lagging || len(s.slow) > 0 {
-		s.catchUp()
+	s.watchDrops()
+	if headersLost(msg) {
+		s.tellHeadersLost()
 	}
+	s.dispatcher.Dispatch(newDelivery(msg, s.pattern))
 	returned = true
 	s.returned.Add(1)
 }
@@ -138,32 +135,6 @@ func (s *subscription) open() bool {
 		s.opened = true
 	}
 	return !s.refused.Load()
-}
-
-// catchUp tells drops, and notes whether more may come without another ring.
-func (s *subscription) catchUp() {
-	// nats.go drops rings while the channel is full: the state is unknown then.
-	s.lagging = len(s.slow) == cap(s.slow)
-	for len(s.slow) > 0 {
-		s.lagging = <-s.slow == nats.SubscriptionSlowConsumer || s.lagging
-	}
-	s.tellDrops()
-}
-
-// tellDrops tells the drops that nats.go has counted since the last time. It
-// counts no more once the native subscription is gone.
-func (s *subscription) tellDrops() {
-	total, err := s.native.Dropped()
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	fresh := total - s.told
-	s.told = total
-	s.mu.Unlock()
-	if fresh > 0 {
-		s.dispatcher.Drop(uint64(fresh), s.broker.failure("receive", s.name, nats.ErrSlowConsumer))
-	}
 }
 
 // end is called when nats.go's goroutine is done: after a drain, or because the

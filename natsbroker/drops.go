@@ -1,0 +1,114 @@
+package natsbroker
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// DropError tells [broker.OnError] that a subscription fell behind its
+// [broker.PendingLimits]. It comes within a [*broker.Error] and matches
+// [broker.ErrDropped] and nats.ErrSlowConsumer.
+type DropError struct {
+	// Messages were dropped since the last time: the newest ones, none of which
+	// a handler has seen.
+	Messages uint64
+	// Total were dropped since the subscription began.
+	Total uint64
+}
+
+// Error tells the numbers and what helps.
+func (e *DropError) Error() string {
+	return fmt.Sprintf("%d messages dropped (%d in all) because handlers are slower than what comes: "+
+		"raise PendingLimits or Concurrency, share them among a Group, or use JetStream: %v", e.Messages, e.Total, nats.ErrSlowConsumer)
+}
+
+// Unwrap gives nats.ErrSlowConsumer.
+func (e *DropError) Unwrap() error { return nats.ErrSlowConsumer }
+
+// dropPeriod is how long a drop may go untold.
+const dropPeriod = 100 * time.Millisecond
+
+// drops is what a subscription knows of messages that nats.go has dropped for
+// it. nats.go says once that it drops, and counts on. So there is a look at its
+// count every dropPeriod while messages are in hand, also behind a handler that
+// blocks, and nothing at all while there are none.
+type drops struct {
+	armed atomic.Bool // a look will be taken
+
+	mu      sync.Mutex
+	told    int // drops told so far
+	timer   *time.Timer
+	stopped bool
+
+	looking sync.Mutex // held for a look
+}
+
+// watchDrops is called when a message has begun.
+func (s *subscription) watchDrops() {
+	if !s.drops.armed.Load() && s.drops.armed.CompareAndSwap(false, true) {
+		s.drops.arm(s.look)
+	}
+}
+
+func (d *drops) arm(look func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.stopped:
+	case d.timer == nil:
+		d.timer = time.AfterFunc(dropPeriod, look)
+	default:
+		d.timer.Reset(dropPeriod)
+	}
+}
+
+// stop joins a look under way, whose hook may be running.
+func (d *drops) stop() {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}
+
+// look tells what was dropped, and provides for the next look if there is
+// something in hand.
+func (s *subscription) look() {
+	s.drops.looking.Lock()
+	defer s.drops.looking.Unlock()
+	s.drops.armed.Store(false)
+	s.tellDrops()
+	if s.returned.Load() < s.begun.Load() { // a message that begins from here on sees what armed says
+		s.watchDrops()
+	}
+}
+
+// tellDrops tells the drops that nats.go has counted since the last time. It
+// counts no more once the native subscription is gone.
+func (s *subscription) tellDrops() {
+	total, err := s.native.Dropped()
+	if err != nil {
+		return
+	}
+	s.drops.mu.Lock()
+	fresh := total - s.drops.told
+	s.drops.told = max(total, s.drops.told)
+	s.drops.mu.Unlock()
+	if fresh > 0 {
+		dropped := &DropError{Messages: uint64(fresh), Total: uint64(total)} //nolint:gosec // counts
+		s.dispatcher.Drop(dropped.Messages, s.broker.failure("receive", s.name, dropped))
+	}
+}
+
+// tellHeadersLost tells that a message comes without the headers that it had.
+func (s *subscription) tellHeadersLost() {
+	err := fmt.Errorf("a message's headers cannot be parsed, and it is delivered without them: %w", nats.ErrBadHeaderMsg)
+	s.dispatcher.Drop(0, s.broker.failure("receive", s.name, err)) // told, and not dropped
+}
