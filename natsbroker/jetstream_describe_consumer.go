@@ -73,7 +73,7 @@ func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig) 
 	}
 	attempts(&r, c)
 	if c.AckPolicy == jetstream.AckNonePolicy {
-		unleased(&r)
+		unleased(&r, c)
 	}
 	return r
 }
@@ -110,10 +110,13 @@ func attempts(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 
 // unleased is a consumer with ack_policy none. It still reports ack_wait and
 // max_deliver, which mean nothing then.
-func unleased(r *broker.Receiving) {
+func unleased(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	const from = "ack_policy none"
 	r.Guarantee = broker.Known(broker.GuaranteeAtMostOnce, from)
 	r.Strict = broker.Known(false, from)
+	if c.Metadata[orderedKey] != "" {
+		r.Strict = broker.Known(true, "metadata "+orderedKey+": one reader, and nothing comes again")
+	}
 	r.Redelivery = broker.None[broker.Redelivery](from)
 	r.Lease, r.MaxLease = broker.None[time.Duration](from), broker.None[time.Duration](from)
 	r.MaxAttempts = broker.Known(1, from)

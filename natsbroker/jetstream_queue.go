@@ -213,7 +213,8 @@ func delivers(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig, patte
 // position is what a delivery's reply address tells.
 type position struct {
 	attempt  int
-	sequence uint64
+	sequence uint64 // in the stream
+	consumed uint64 // how many the consumer has sent with this one
 	time     time.Time
 }
 
@@ -249,7 +250,7 @@ func parsePosition(reply string) (position, bool) {
 		}
 		numbers[i] = v
 	}
-	return position{int(numbers[0]), uint64(numbers[1]), time.Unix(0, numbers[3])}, true
+	return position{int(numbers[0]), uint64(numbers[1]), uint64(numbers[2]), time.Unix(0, numbers[3])}, true
 }
 
 // status is the word of a message without a body that the server sends in place

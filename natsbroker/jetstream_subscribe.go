@@ -39,7 +39,7 @@ const (
 // dies, the server removes it after five minutes. A subscription whose consumer
 // has gone, because the connection was down for longer than that, ends with an
 // error that matches [broker.ErrClosed] and [broker.ErrNotFound]: what came
-// meanwhile it would not have seen.
+// meanwhile it would not have seen. With [Ordered] it reads strictly in order.
 func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	const op = "subscribe"
 	if err := j.ready(ctx, op, name); err != nil {
@@ -67,11 +67,13 @@ type jsSubscribe struct {
 	handler broker.Handler
 	group   string
 	from    *Start
+	ordered bool
 	others  []broker.SubscribeOption // for Consume
 }
 
 func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 	var errs []error
+	var concurrency broker.Concurrency
 	if s.handler == nil {
 		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
 	}
@@ -84,6 +86,11 @@ func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 			}
 		case Start:
 			s.from = &o
+		case Ordered:
+			s.ordered = true
+		case broker.Concurrency:
+			concurrency = o
+			s.others = append(s.others, opt)
 		default:
 			s.others = append(s.others, opt)
 		}
@@ -94,7 +101,24 @@ func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 			Instead: "deliver_policy of the consumer, or a subscription without Group",
 		})
 	}
+	if s.ordered {
+		errs = append(errs, s.checkOrdered(concurrency))
+	}
 	return errors.Join(errs...)
+}
+
+// checkOrdered refuses what breaks the order.
+func (s *jsSubscribe) checkOrdered(concurrency broker.Concurrency) error {
+	refuse := func(what, why, instead string) error {
+		return &broker.UnsupportedError{Backend: jsBackend, What: "Ordered with " + what, Why: why, Instead: instead}
+	}
+	switch {
+	case s.group != "":
+		return refuse("Group", "a consumer that is shared keeps no order", "a consumer with max_ack_pending 1, or Ordered without Group")
+	case concurrency > 1:
+		return refuse("Concurrency", "messages that are handled at once have no order", "Concurrency 1, or a subscription to each part of the subjects")
+	}
+	return nil
 }
 
 func (s *jsSubscribe) start() (*broker.Subscription, error) {
@@ -112,7 +136,10 @@ func (s *jsSubscribe) start() (*broker.Subscription, error) {
 	if info == nil {
 		return nil, notCovered(pattern)
 	}
-	if s.group == "" {
+	switch {
+	case s.ordered:
+		return s.inOrder(info, pattern)
+	case s.group == "":
 		return s.ephemeral(&info.Config, pattern)
 	}
 	return s.durable(&info.Config, pattern)
@@ -216,13 +243,8 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 			Instead: "broker.Group with the name of its consumer, or a stream with limits or interest retention",
 		}
 	}
-	cfg := jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
-		FilterSubject: pattern, InactiveThreshold: idleLimit,
-	}
-	if s.from != nil {
-		s.from.set(&cfg)
-	}
+	cfg := s.privateConfig(stream, pattern, idleLimit)
+	cfg.AckPolicy = jetstream.AckExplicitPolicy
 	ctx, cancel := s.withDeadline(s.ctx)
 	defer cancel()
 	c, err := s.api.CreateConsumer(ctx, stream.Name, cfg)
@@ -231,6 +253,18 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 	}
 	n := consumerName{stream.Name, c.CachedInfo().Name}
 	return s.consume(private{aliased{s.JetStream, n.String()}}, s.name, &n)
+}
+
+// privateConfig is the configuration of a consumer for this subscription alone.
+func (s *jsSubscribe) privateConfig(stream *jetstream.StreamConfig, pattern string, idle time.Duration) jetstream.ConsumerConfig {
+	if limit := stream.ConsumerLimits.InactiveThreshold; limit > 0 { // the stream takes no consumer with more
+		idle = min(idle, limit)
+	}
+	c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, FilterSubject: pattern, InactiveThreshold: idle}
+	if s.from != nil {
+		s.from.set(&c)
+	}
+	return c
 }
 
 // private is a Receiver for a consumer that nobody else has: once it is gone
@@ -248,12 +282,21 @@ func (p private) Receive(ctx context.Context, name string, limit int, opts ...br
 // consume starts the runtime. own is the consumer to remove when it is over.
 func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName) (*broker.Subscription, error) {
 	sub, err := broker.Consume(s.ctx, r, name, s.handler, s.others...)
+	if own == nil {
+		return s.started(sub, err, nil)
+	}
+	return s.started(sub, err, func() { s.remove(*own) })
+}
+
+// started keeps a subscription, to be drained by Close. after is done when it is
+// over, or if it is not kept.
+func (s *jsSubscribe) started(sub *broker.Subscription, err error, after func()) (*broker.Subscription, error) {
 	if err == nil && !s.subs.Add(sub) { // Close came first
 		_, err = sub.Drain(s.ctx)
-		err = errors.Join(s.closed("subscribe", name), err)
+		err = errors.Join(s.closed("subscribe", s.name), err)
 	}
-	if own != nil && (err != nil || !s.removeAfter(sub, *own)) {
-		s.remove(*own)
+	if after != nil && (err != nil || !s.whenOver(sub, after)) {
+		after()
 	}
 	if err != nil {
 		return nil, err
@@ -261,9 +304,9 @@ func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName)
 	return sub, nil
 }
 
-// removeAfter removes a consumer when its subscription is over, or the broker is
-// closed. It reports false if that is so already.
-func (s *jsSubscribe) removeAfter(sub *broker.Subscription, n consumerName) bool {
+// whenOver calls after when a subscription is over, or the broker is closed. It
+// reports false if that is so already.
+func (s *jsSubscribe) whenOver(sub *broker.Subscription, after func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life.Err() != nil {
@@ -274,7 +317,7 @@ func (s *jsSubscribe) removeAfter(sub *broker.Subscription, n consumerName) bool
 		case <-sub.Done():
 		case <-s.life.Done():
 		}
-		s.remove(n)
+		after()
 	})
 	return true
 }
