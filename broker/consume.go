@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -43,8 +44,7 @@ func Consume(ctx context.Context, r Receiver, queue string, h Handler, opts ...S
 	if err != nil {
 		return nil, err
 	}
-	c.polls.Go(c.poll)
-	go c.beat()
+	c.begins()
 	return &c.Subscription, nil
 }
 
@@ -63,13 +63,19 @@ type consumer struct {
 	room   chan struct{} // holds a token after something that the poller waits for has changed
 	polls  sync.WaitGroup
 
+	// chance is where the jitter for a delivery, or for the intake (nil), comes
+	// from: a number in [0, 1).
+	chance func(*Delivery) float64
+
 	// Guarded by Subscription.mu:
-	runs    map[*run]struct{} // deliveries in hand, until they are settled
-	lanes   map[string][]*run // deliveries waiting for an earlier one of their key
-	ready   []*run            // deliveries waiting for a slot, with Prefetch
-	running int               // handlers started and not yet settled
-	asked   int               // messages asked for by the receives under way
-	polling int               // receives under way
+	hand    hand
+	lanes   map[string]*run // the first delivery in hand of each key, which has the others behind it
+	behind  int             // deliveries behind the first one of their key
+	ready   []*run          // deliveries waiting for a slot, with Prefetch
+	running int             // handlers started and not yet settled
+	asked   int             // messages asked for by the receives under way
+	polling int             // receives under way
+	told    told
 	tokens  tokens
 	circuit circuit
 	deletes deletes
@@ -84,10 +90,10 @@ type consumer struct {
 func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts []SubscribeOption) (*consumer, error) {
 	c := &consumer{
 		receiver: r, queue: queue, handler: h,
-		room:  make(chan struct{}, 1),
-		runs:  map[*run]struct{}{},
-		lanes: map[string][]*run{},
-		heart: newHeart(),
+		room:   make(chan struct{}, 1),
+		lanes:  map[string]*run{},
+		heart:  newHeart(),
+		chance: func(*Delivery) float64 { return rand.Float64() },
 	}
 	var errs []error
 	if r == nil {
@@ -124,16 +130,27 @@ func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts 
 	return c, nil
 }
 
-// stopIntake is the drain's first stage.
+// begins starts the consumer's goroutines.
+func (c *consumer) begins() {
+	c.polls.Go(c.poll)
+	go c.beat()
+}
+
+// stopIntake is the drain's first stage: it gives back what has not started,
+// last first.
 func (c *consumer) stopIntake() {
 	c.halt()
 	c.polls.Wait()
+	cleared := make(chan struct{})
+	defer close(cleared)
 	c.mu.Lock()
 	waiting := c.ready
 	c.ready = nil
-	for key, lane := range c.lanes {
-		waiting = append(waiting, lane...)
-		c.lanes[key] = nil
+	for r := range c.hand.all() {
+		if lane := c.takeLane(r); len(lane) > 0 {
+			waiting = append(waiting, lane...)
+			r.cleared = cleared
+		}
 	}
 	c.mu.Unlock()
 	c.releaseUnstarted(waiting)
@@ -154,9 +171,8 @@ func (c *consumer) allSettled() {
 func (c *consumer) cancelHandlers(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for r := range c.runs {
-		r.settling = true
-		r.beatAt = time.Time{}
+	for r := range c.hand.all() {
+		c.stopBeatLocked(r)
 		r.cancel(cause)
 	}
 }

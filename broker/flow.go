@@ -67,19 +67,21 @@ type circuit struct {
 }
 
 // result takes a handler's result.
-func (c *circuit) result(now time.Time, err error) {
+func (c *circuit) result(err error) {
 	if c.Failures == 0 {
 		return
 	}
-	if err == nil {
+	now := time.Now()
+	trial := !c.openTill.IsZero() && !now.Before(c.openTill)
+	_, asked := errors.AsType[*RetryError](err)
+	if err == nil || asked && trial {
 		c.failures, c.pause, c.openTill, c.reason = 0, 0, time.Time{}, nil
 		return
 	}
-	if _, asked := errors.AsType[*RetryError](err); asked {
+	if asked {
 		return // the handler works: it asked for another time
 	}
 	c.failures++
-	trial := !c.openTill.IsZero() && !now.Before(c.openTill)
 	if c.failures < c.Failures && !trial {
 		return
 	}
@@ -112,6 +114,36 @@ func (c *circuit) shutFor(now time.Time) time.Duration {
 	return max(c.openTill.Sub(now), 0)
 }
 
+// told is what a subscription has been told of, once is enough.
+type told struct{ attempts, leases bool }
+
+// first sets *told and reports whether it was not set.
+func (c *consumer) first(told *bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := *told
+	*told = true
+	return !was
+}
+
+// errNotCounted is why MaxAttempts has no effect.
+func errNotCounted(d *Delivery) error {
+	return &UnsupportedError{
+		Backend: "the backend of " + quote(d.Source), What: "option broker.MaxAttempts",
+		Why:     "its deliveries do not tell which attempt they are (Delivery.Attempt is 0), so the limit has no effect",
+		Instead: "the destination's own limit",
+	}
+}
+
+// errNotRenewable is why there is no heartbeat.
+func errNotRenewable(d *Delivery) error {
+	return &UnsupportedError{
+		Backend: "the backend of " + quote(d.Source), What: "a heartbeat",
+		Why:     "its handles are not broker.Leased and would not tell when a renewed lease ends",
+		Instead: "a Handle with the method LeaseEnd; until then a handler is cancelled as its lease ends",
+	}
+}
+
 // errAttempts is the reason of a rejection by MaxAttempts.
 var errAttempts = errors.New("attempts used up")
 
@@ -120,6 +152,18 @@ var errAttempts = errors.New("attempts used up")
 // mu.
 func (c *consumer) overLimit(d *Delivery) bool {
 	return c.attempts > 0 && d.Attempt > c.attempts
+}
+
+// lastAttempt reports whether a message whose handler failed has no attempt
+// left by MaxAttempts.
+func (c *consumer) lastAttempt(d *Delivery) bool {
+	if c.attempts == 0 {
+		return false
+	}
+	if d.Attempt == 0 && c.first(&c.told.attempts) {
+		c.tell(c.base, nil, errNotCounted(d))
+	}
+	return d.Attempt >= c.attempts
 }
 
 // errNotLeased is why a subscription without leases refuses flow control.

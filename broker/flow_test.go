@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,89 +148,6 @@ func TestRate(t *testing.T) {
 	})
 }
 
-func TestCircuit(t *testing.T) {
-	bubble(t, func(t *testing.T, r *fakeReceiver) {
-		down := errors.New("the database is down")
-		var broken atomic.Bool
-		broken.Store(true)
-		var mu sync.Mutex
-		var times []time.Duration
-		calls := func() []time.Duration {
-			mu.Lock()
-			defer mu.Unlock()
-			return slices.Clone(times)
-		}
-		began := time.Now()
-		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
-			mu.Lock()
-			times = append(times, time.Since(began))
-			mu.Unlock()
-			if broken.Load() {
-				return down
-			}
-			return nil
-		}, broker.Circuit{Failures: 3, Pause: 10 * time.Second})
-		for i := range 20 {
-			r.put(0, message(fmt.Sprint(i), ""))
-		}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if snap := sub.Snapshot(); !errors.Is(snap.Open, down) || len(calls()) != 3 {
-			t.Fatalf("after three failures: %d calls, open because of %v", len(calls()), snap.Open)
-		}
-		time.Sleep(60 * time.Second) // tries after 10, then 20 s more
-		synctest.Wait()
-		if want := []time.Duration{0, 0, 0, 10 * time.Second, 30 * time.Second}; !slices.Equal(calls(), want) {
-			t.Errorf("called at %v, want %v", calls(), want)
-		}
-		broken.Store(false)
-		time.Sleep(10 * time.Second) // 40 s after the last try
-		synctest.Wait()
-		if snap := sub.Snapshot(); snap.Open != nil || sub.Counts().Succeeded != 15 {
-			t.Errorf("open because of %v, %+v", snap.Open, snap.Counts)
-		}
-		drain(t, sub)
-	})
-}
-
-func TestCircuitIgnoresRetryAfter(t *testing.T) {
-	bubble(t, func(t *testing.T, r *fakeReceiver) {
-		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return broker.RetryAfter(time.Second, nil) },
-			broker.Circuit{Failures: 1, Pause: time.Hour})
-		for i := range 5 {
-			r.put(0, message(fmt.Sprint(i), ""))
-		}
-		synctest.Wait()
-		drain(t, sub)
-		if n := sub.Counts().Released; n != 5 {
-			t.Errorf("released: got %d, want 5", n)
-		}
-	})
-}
-
-func TestMaxAttempts(t *testing.T) {
-	bubble(t, func(t *testing.T, r *fakeReceiver) {
-		ran := 0
-		sub := consume(t, r, func(context.Context, *broker.Delivery) error { ran++; return errors.New("boom") },
-			broker.MaxAttempts(3), broker.Backoff{})
-		for attempt := 2; attempt <= 4; attempt++ {
-			d := message(fmt.Sprint(attempt), "")
-			d.Attempt = attempt
-			r.put(0, d)
-		}
-		synctest.Wait()
-		drain(t, sub)
-		log := r.log()
-		if len(log) != 3 || !strings.HasPrefix(log[0], "release 2 ") || !strings.HasPrefix(log[1], "reject 3 attempts used up") ||
-			log[2] != "reject 4 attempts used up" {
-			t.Errorf("settled %q", log)
-		}
-		if ran != 2 {
-			t.Errorf("the handler ran %d times, want twice: not at the fourth attempt of three", ran)
-		}
-	})
-}
-
 // slowReceiver takes a while for each receive, like a network, and gives at
 // most ten.
 type slowReceiver struct {
@@ -364,22 +280,6 @@ func TestLeaseTimeout(t *testing.T) {
 	if err := broker.LeaseTimeout(0.5)(succeed)(t.Context(), message("a", "")); err != nil {
 		t.Errorf("without a lease: %v", err)
 	}
-}
-
-// A pause that cannot double stays what it is.
-func TestCircuitWithTheLongestPause(t *testing.T) {
-	bubble(t, func(t *testing.T, r *fakeReceiver) {
-		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return errors.New("down") },
-			broker.Circuit{Failures: 1, Pause: math.MaxInt64})
-		for i := range 5 {
-			r.put(0, message(fmt.Sprint(i), ""))
-		}
-		time.Sleep(time.Hour)
-		if n := sub.Counts().Failed; n != 1 {
-			t.Errorf("%d handlers failed, want one: the circuit is open", n)
-		}
-		drain(t, sub)
-	})
 }
 
 func TestMostConcurrencyAndPrefetch(t *testing.T) {

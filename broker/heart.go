@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -69,11 +68,11 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	var due, lost []*run
 	c.mu.Lock()
 	c.heart.wakeAt = time.Time{}
-	for r := range c.runs {
+	for r := range c.hand.all() {
 		if r.beatAt.IsZero() {
 			continue
 		}
-		wake, giveUp := r.beatAt, leaseEnd(r.delivery).Add(-r.renewed/giveUpEarly)
+		wake, giveUp := r.beatAt, r.givesUp()
 		switch {
 		case !now.Before(giveUp):
 			c.loseLocked(r, notRenewed(r))
@@ -81,7 +80,7 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 			continue
 		case r.beating != nil:
 			wake = giveUp
-		case r.beatAt.Sub(now) <= r.lease/8: // due, or so soon that one call may serve both
+		case r.renewable && r.beatAt.Sub(now) <= r.lease/8: // due, or so soon that one call may serve both
 			due = append(due, r)
 			wake = giveUp
 		}
@@ -99,7 +98,7 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	wake := c.heart.wakeAt
 	c.mu.Unlock()
 	for _, r := range lost {
-		c.tellLost(r, notRenewed(r))
+		c.heart.calls.Go(func() { c.tellLost(r, notRenewed(r)) }) // a slow hook holds up no heartbeat
 	}
 	return wake.Sub(now), !wake.IsZero()
 }
@@ -109,41 +108,39 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 // try.
 func (c *consumer) extend(due []*run, called chan struct{}) {
 	deadline := leaseEnd(due[0].delivery)
-	ds := make([]*Delivery, len(due))
-	for i, r := range due {
-		ds[i] = r.delivery
+	for _, r := range due {
 		if end := leaseEnd(r.delivery); end.Before(deadline) {
 			deadline = end
 		}
 	}
 	ctx, cancel := context.WithTimeout(c.base, min(time.Until(deadline)/2, beatTimeout))
-	err := c.receiver.Extend(ctx, c.lease, ds...)
+	err := c.receiver.Extend(ctx, c.lease, deliveries(due)...)
 	cancel()
 
 	now := time.Now()
-	lost, failed := map[*run]error{}, map[*run]error{}
+	lost := make([]bool, len(due))
 	c.mu.Lock()
 	for i, r := range due {
 		r.beating = nil
 		err := ItemError(err, i)
-		if err != nil {
-			failed[r] = err
-		}
 		if !r.lost && errors.Is(err, ErrLeaseLost) {
 			c.loseLocked(r, err)
-			lost[r] = err
+			lost[i] = true
 		} else if !r.lost {
 			c.extended(r, err, now)
 		}
 	}
 	c.mu.Unlock()
 	close(called)
-	for r, cause := range lost {
-		c.tellLost(r, cause)
-	}
 	c.observe(Event{Kind: EventExtended, Messages: len(due), Err: err})
-	for r, err := range failed {
-		c.tell(r, r.delivery, fmt.Errorf("heartbeat: %w", err))
+	for i, r := range due {
+		err := ItemError(err, i)
+		if lost[i] {
+			c.tellLost(r, err)
+		}
+		if err != nil {
+			c.tell(r, r.delivery, fmt.Errorf("heartbeat: %w", err))
+		}
 	}
 }
 
@@ -157,6 +154,9 @@ func (c *consumer) extended(r *run, err error, now time.Time) {
 	}
 	c.scheduleBeat(r, now)
 }
+
+// givesUp is when a lease counts as lost that could not be renewed.
+func (r *run) givesUp() time.Time { return leaseEnd(r.delivery).Add(-r.renewed / giveUpEarly) }
 
 func notRenewed(r *run) error {
 	return fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
@@ -176,16 +176,21 @@ func (c *consumer) tellLost(r *run, cause error) {
 }
 
 // scheduleBeat sets when a delivery's lease is renewed next: after a third to
-// a half of what is left of it. The caller holds mu.
+// a half of what is left of it; or given up, if the handle would not tell when a
+// renewed one ends. The caller holds mu.
 func (c *consumer) scheduleBeat(r *run, now time.Time) {
 	end := leaseEnd(r.delivery)
 	if end.IsZero() || r.settling {
 		return
 	}
 	r.lease = end.Sub(now)
-	after := r.lease/3 + time.Duration(rand.Float64()*float64(r.lease/6))
 	r.renewed = max(r.renewed, r.lease)
-	r.beatAt = now.Add(min(max(after, r.renewed/beatsApart), r.lease-r.renewed/giveUpEarly))
+	after := r.lease - r.renewed/giveUpEarly
+	if r.renewable {
+		third := r.lease/3 + time.Duration(c.chance(r.delivery)*float64(r.lease/6))
+		after = min(max(third, r.renewed/beatsApart), after)
+	}
+	r.beatAt = now.Add(after)
 	if h := &c.heart; h.wakeAt.IsZero() || r.beatAt.Before(h.wakeAt) {
 		h.wakeAt = r.beatAt
 		select {
@@ -200,14 +205,47 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 // whether the lease is lost.
 func (c *consumer) stopBeat(r *run) (lost bool) {
 	c.mu.Lock()
-	r.beatAt = time.Time{}
-	r.settling = true
-	beating := r.beating
+	beating, lost := c.stopBeatLocked(r), r.lost
 	c.mu.Unlock()
-	if beating != nil {
-		<-beating
+	if beating == nil {
+		return lost
 	}
+	<-beating
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return r.lost
+}
+
+// stopBeats is stopBeat for several, whose heartbeats end at once; it returns
+// those whose leases hold, and those whose are lost.
+func (c *consumer) stopBeats(runs []*run) (held, lost []*run) {
+	var calls []<-chan struct{}
+	c.mu.Lock()
+	for _, r := range runs {
+		if beating := c.stopBeatLocked(r); beating != nil {
+			calls = append(calls, beating)
+		}
+	}
+	c.mu.Unlock()
+	for _, returned := range calls {
+		<-returned
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range runs {
+		if r.lost {
+			lost = append(lost, r)
+		} else {
+			held = append(held, r)
+		}
+	}
+	return held, lost
+}
+
+// stopBeatLocked returns what is closed when the Extend call in flight has
+// returned, nil if there is none. The caller holds mu.
+func (*consumer) stopBeatLocked(r *run) (beating <-chan struct{}) {
+	r.beatAt = time.Time{}
+	r.settling = true
+	return r.beating
 }

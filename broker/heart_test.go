@@ -189,3 +189,45 @@ func TestConsumeLeaseLostBeforeItsEnd(t *testing.T) {
 		}
 	})
 }
+
+// bareHandle does not tell when its lease ends.
+type bareHandle struct{}
+
+func (bareHandle) As(any) bool { return false }
+
+func TestHandleWithoutLeaseEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var told []error
+		sub := consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+			if d.ID == "leased" {
+				time.Sleep(2 * time.Second)
+				return ctx.Err()
+			}
+			<-ctx.Done()
+			left := time.Until(d.LeaseEnd)
+			if !errors.Is(context.Cause(ctx), broker.ErrLeaseLost) || left <= 0 || left > time.Second {
+				t.Errorf("%s: cancelled %v before the end of its lease: %v", d.ID, left, context.Cause(ctx))
+			}
+			return ctx.Err()
+		}, broker.Concurrency(3), broker.OnError(func(_ context.Context, d *broker.Delivery, err error) {
+			if d == nil {
+				told = append(told, err)
+			}
+		}))
+		for i := range 2 {
+			d := message(fmt.Sprint(i), "")
+			d.Handle, d.LeaseEnd = bareHandle{}, time.Now().Add(30*time.Second)
+			r.put(0, d)
+		}
+		time.Sleep(27 * time.Second)
+		r.put(3*time.Second, message("leased", "")) // its heartbeat comes when theirs would be due soon
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		if c := sub.Counts(); c.LeasesLost != 2 || c.Extended != 1 || r.beats() != 1 {
+			t.Errorf("%d heartbeats, %+v; want one, of the leased one, and 2 leases lost", r.beats(), c)
+		}
+		if len(told) != 1 || !errors.Is(told[0], errors.ErrUnsupported) {
+			t.Errorf("told %q, want once that there is no heartbeat", told)
+		}
+	})
+}

@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -42,7 +41,7 @@ func (c *consumer) poll() {
 			most = emptyPauseMax
 		}
 		failures++
-		c.pause(Backoff{Min: receivePauseMin, Max: most}.Delay(failures, rand.Float64()))
+		c.pause(Backoff{Min: receivePauseMin, Max: most}.Delay(failures, c.chance(nil)))
 	}
 }
 
@@ -72,13 +71,16 @@ func (c *consumer) receive(n int) (got int, err error) {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
 		err = errors.Join(err, errNilDelivery)
 	}
-	c.observe(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
+	took := time.Since(began)
 	c.take(ds, n)
+	if c.observer != nil {
+		c.apart(func() { c.observe(Event{Kind: EventReceived, Messages: len(ds), Took: took, Err: err}) })
+	}
 	if err != nil && c.intake.Err() == nil && !errors.Is(err, ErrClosed) {
 		c.mu.Lock()
 		c.counts.Errors++
 		c.mu.Unlock()
-		c.tell(c.intake, nil, err)
+		c.apart(func() { c.tell(c.intake, nil, err) })
 	}
 	return len(ds), err
 }
@@ -112,11 +114,23 @@ func (c *consumer) awaitRoom() int {
 	}
 }
 
-// free is how many messages more may be in hand or asked for. The caller holds
-// mu.
+// free is how many messages more may be asked for: as many as would find a slot
+// or a place in the prefetch. What waits behind another one of its key takes
+// neither, so that a busy key leaves them to the others. That is bounded: with
+// as much behind as there are slots one message is asked for at a time, which
+// brings no second one of a key from a destination that gives out a key to one
+// consumer at a time (SQS FIFO); with twice as much, none. The caller holds mu.
 func (c *consumer) free() int {
-	room := c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
-	return room - c.counts.InFlight - c.asked
+	slots := c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
+	n := slots - (c.counts.InFlight - c.behind) - c.asked
+	switch {
+	case c.behind < slots:
+		return n
+	case c.behind-slots < slots:
+		return min(n, 1-c.asked)
+	default:
+		return 0
+	}
 }
 
 // reserve takes room for as many messages as there is room for, unless that is
@@ -185,7 +199,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 	c.tokens.giveBack(n - len(ds))
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
-		c.runs[r] = struct{}{}
+		c.hand.add(r)
 		c.scheduleBeat(r, now)
 		if !begun {
 			c.startInLane(r)
@@ -195,6 +209,11 @@ func (c *consumer) take(ds []*Delivery, n int) {
 		c.pollInParallel()
 	}
 	c.mu.Unlock()
+	for _, r := range runs {
+		if !r.renewable && !r.delivery.LeaseEnd.IsZero() && c.first(&c.told.leases) {
+			c.apart(func() { c.tell(c.base, nil, errNotRenewable(r.delivery)) })
+		}
+	}
 	if begun {
 		c.releaseUnstarted(runs)
 	}

@@ -8,19 +8,20 @@ func (c *consumer) startInLane(r *run) {
 		c.start(r)
 		return
 	}
-	lane, busy := c.lanes[key]
-	if busy {
-		c.lanes[key] = append(lane, r)
+	if first := c.lanes[key]; first != nil {
+		first.behind = append(first.behind, r)
+		c.behind++
 		return
 	}
-	c.lanes[key] = nil
+	c.lanes[key] = r
 	c.start(r)
 }
 
 // start runs a delivery's handler on a goroutine of its own, or lets it wait
-// for a slot. The caller holds mu.
+// for a slot; once a drain has begun, for stopIntake, which gives it back. The
+// caller holds mu.
 func (c *consumer) start(r *run) {
-	if c.running >= c.concurrency {
+	if c.begun || c.running >= c.concurrency {
 		c.ready = append(c.ready, r)
 		return
 	}
@@ -35,20 +36,19 @@ func (c *consumer) start(r *run) {
 	}
 }
 
-// finished takes a settled delivery out of hand, and starts what waited for
-// its slot or behind it in its lane; that was released by then if it failed.
+// finished takes a delivery out of hand that is settled, or left, and starts
+// what waited for its slot or behind it in its lane; the latter goes back if it
+// is not at rest, since it comes again.
 func (c *consumer) finished(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for r.failed && len(c.lanes[r.delivery.Key]) > 0 { // it came while the failed one was settled
+	for !r.rests && len(r.behind) > 0 {
 		c.mu.Unlock()
 		c.clearLane(r)
 		c.mu.Lock()
 	}
 	c.running--
-	if key := r.delivery.Key; key != "" {
-		c.nextInLane(key)
-	}
+	c.nextInLane(r)
 	c.startReady()
 	c.letGo(r)
 	c.changed()
@@ -57,7 +57,7 @@ func (c *consumer) finished(r *run) {
 // letGo takes a delivery out of hand; while draining it goes into the report.
 // The caller holds mu.
 func (c *consumer) letGo(r *run) {
-	delete(c.runs, r)
+	c.hand.remove(r)
 	if c.begun {
 		switch r.fate {
 		case fateFinished:
@@ -71,21 +71,22 @@ func (c *consumer) letGo(r *run) {
 	c.leaveLocked()
 }
 
-// nextInLane starts the next delivery of a key; once a drain has begun it
-// leaves that to stopIntake, which gives the waiting ones back. The caller
-// holds mu.
-func (c *consumer) nextInLane(key string) {
-	lane := c.lanes[key]
-	if c.begun {
+// nextInLane starts the delivery behind one that is done. The caller holds mu.
+func (c *consumer) nextInLane(r *run) {
+	key := r.delivery.Key
+	if key == "" {
 		return
 	}
-	if len(lane) == 0 {
+	if len(r.behind) == 0 {
 		delete(c.lanes, key)
 		return
 	}
-	next := lane[0]
-	lane[0] = nil
-	c.lanes[key] = lane[1:]
+	next := r.behind[0]
+	r.behind[0] = nil
+	next.behind = r.behind[1:]
+	r.behind = nil
+	c.behind--
+	c.lanes[key] = next
 	c.start(next)
 }
 
@@ -99,19 +100,25 @@ func (c *consumer) startReady() {
 	}
 }
 
-// clearLane gives back what waits behind a delivery that failed, last first,
-// and returns once that is done.
+// takeLane takes what waits behind a delivery. The caller holds mu.
+func (c *consumer) takeLane(r *run) []*run {
+	waiting := r.behind
+	r.behind = nil
+	c.behind -= len(waiting)
+	return waiting
+}
+
+// clearLane gives back what waits behind a delivery, last first, and returns
+// once that is done.
 func (c *consumer) clearLane(r *run) {
-	key := r.delivery.Key
-	if key == "" {
+	if r.delivery.Key == "" {
 		return
 	}
-	r.failed = true
 	c.mu.Lock()
-	waiting := c.lanes[key]
-	if len(waiting) > 0 {
-		c.lanes[key] = nil
-	}
+	waiting, cleared := c.takeLane(r), r.cleared
 	c.mu.Unlock()
+	if cleared != nil {
+		<-cleared // the drain gives them back
+	}
 	c.releaseUnstarted(waiting)
 }

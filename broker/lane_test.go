@@ -3,10 +3,16 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/memory"
 )
 
 // What comes for a key while its failed message is released must not run
@@ -32,5 +38,128 @@ func TestLaneArrivalWhileReleasing(t *testing.T) {
 		if log := r.log(); len(log) != 2 || log[1] != "release k2 0s" {
 			t.Errorf("settled %q, want k1 and k2 released", log)
 		}
+	})
+}
+
+// A message at rest does not come again: those behind it go on, and spend no
+// attempt.
+func TestLaneGoesOnBehindARejectedMessage(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			if d.ID == "k1" {
+				return broker.Reject(errors.New("poison"))
+			}
+			return nil
+		}, broker.Concurrency(3))
+		r.put(0, message("k1", "k"), message("k2", "k"), message("k3", "k"))
+		synctest.Wait()
+		drain(t, sub)
+		wantLog(t, r, "reject k1 poison", "delete k2", "delete k3")
+	})
+}
+
+// The order of releases holds in a drain, too: a failing message waits until
+// those behind it are back.
+func TestDrainReleasesALaneBeforeItsFirstMessage(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.settle = func(_ context.Context, op, id string) {
+			if op == "release" && id == "k3" {
+				time.Sleep(time.Second)
+			}
+		}
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			<-broker.Draining(ctx)
+			time.Sleep(time.Second / 2) // the others are on their way back
+			return broker.RetryAfter(0, errors.New("failed"))
+		}, broker.Concurrency(3))
+		r.put(time.Minute, message("k1", "k"), message("k2", "k"), message("k3", "k"))
+		synctest.Wait()
+		drain(t, sub)
+		wantLog(t, r, "release k3 0s", "release k2 0s", "release k1 0s")
+	})
+}
+
+// A queue with two busy keys and many others: those share the slots that the
+// busy ones, which can use one each, leave.
+func TestBusyKeysLeaveSlotsToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := memory.NewSQS(nil)
+		if err := q.CreateQueue("q.fifo", memory.QueueOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		send := func(key string, n int) {
+			for i := range n {
+				m := broker.Message{Subject: "q.fifo", Key: key, Body: []byte(fmt.Sprint(i)), DedupID: fmt.Sprint(key, i)}
+				if _, err := q.Publish(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		send("busy-a", 5000)
+		send("busy-b", 5000)
+		const others, slots = 160, 10
+		for i := range others {
+			send(fmt.Sprint("other", i), 1)
+		}
+		var mu sync.Mutex
+		done, last := 0, time.Duration(0)
+		began := time.Now()
+		sub, err := broker.Consume(t.Context(), q, "q.fifo", func(_ context.Context, d *broker.Delivery) error {
+			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			if strings.HasPrefix(d.Key, "other") {
+				done, last = done+1, time.Since(began)
+			}
+			return nil
+		}, broker.Concurrency(slots), broker.Batch(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		// eight of ten slots are theirs: 160 messages of a second take 20 s
+		if done != others || last > 22*time.Second {
+			t.Errorf("%d of %d messages of other keys were done after %v", done, others, last)
+		}
+		if n := sub.Counts().LeasesLost; n != 0 {
+			t.Errorf("leases lost: %d", n)
+		}
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What waits behind a busy key is bounded, also with a backend that would give
+// out any number of them.
+func TestBehindABusyKeyIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		gate := make(chan struct{})
+		var order []string
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			<-gate
+			order = append(order, d.ID)
+			return nil
+		}, broker.Concurrency(4))
+		want := make([]string, 1000)
+		for i := range want {
+			want[i] = fmt.Sprint(i)
+			r.put(time.Minute, message(want[i], "k"))
+		}
+		synctest.Wait()
+		snap := sub.Snapshot()
+		if snap.Running != 1 || snap.Behind != snap.Waiting || snap.Behind < 4 || snap.Behind > 8 {
+			t.Errorf("%+v: want one to run, and up to twice the slots behind it", snap)
+		}
+		close(gate)
+		synctest.Wait()
+		if !slices.Equal(order, want) {
+			t.Errorf("handled %d of %d in order", len(order), len(want))
+		}
+		if snap := sub.Snapshot(); snap.Behind != 0 || snap.InFlight != 0 {
+			t.Errorf("at the end: %+v", snap)
+		}
+		drain(t, sub)
 	})
 }

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Observer is told of everything that happens to a subscription's messages, for
 // metrics and traces, without wrapping handlers. It is called from the
@@ -37,6 +40,15 @@ func (s *Subscription) observe(e Event) {
 	}
 }
 
+// apart runs hooks on a goroutine of their own and waits for it: one that ends
+// its goroutine, as t.FailNow does, must not end one of the subscription's. Only
+// a handler's own goroutine, which ends anyhow, calls the hooks itself.
+func (s *Subscription) apart(hooks func()) {
+	var one sync.WaitGroup
+	one.Go(hooks)
+	one.Wait()
+}
+
 // Snapshot is how a subscription stands at one moment. Later versions may add
 // fields.
 type Snapshot struct {
@@ -44,6 +56,7 @@ type Snapshot struct {
 	Concurrency int           // handlers that may run at once
 	Running     int           // handlers that run, or are being settled
 	Waiting     int           // deliveries in hand that have not started
+	Behind      int           // of these, behind an earlier one of their key
 	Idle        int           // free slots
 	Oldest      time.Duration // since the oldest delivery in hand was received
 	Polls       int           // receives under way
@@ -53,8 +66,8 @@ type Snapshot struct {
 	Open error
 }
 
-// Snapshot returns how the subscription stands. It costs a walk over the
-// deliveries in hand, cheap enough for every second.
+// Snapshot returns how the subscription stands. It is cheap enough to call every
+// second, and more often.
 func (s *Subscription) Snapshot() Snapshot {
 	now := time.Now()
 	s.mu.Lock()
@@ -67,8 +80,9 @@ func (s *Subscription) Snapshot() Snapshot {
 		snap.Running = c.running
 		snap.Polls = c.polling
 		snap.Open = c.circuit.reason
-		for r := range c.runs {
-			snap.Oldest = max(snap.Oldest, now.Sub(r.received))
+		snap.Behind = c.behind
+		if first := c.hand.first; first != nil {
+			snap.Oldest = now.Sub(first.received)
 		}
 	}
 	snap.Waiting = s.counts.InFlight - snap.Running

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"math/rand/v2"
 	"time"
 )
 
@@ -260,11 +259,6 @@ func (s *settings) finishSettings() {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-}
-
-// retryDelay is the backoff after an attempt, with chance.
-func (s *settings) retryDelay(attempt int) time.Duration {
-	return s.backoff.Delay(attempt, rand.Float64())
 }
 
 // optionName is how errors speak of an option: its type's name.

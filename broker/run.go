@@ -9,39 +9,44 @@ import (
 // run is one delivery in hand: its context, its lease, its result.
 type run struct {
 	scope
-	consumer *consumer
-	cancel   context.CancelCauseFunc
-	received time.Time
+	consumer  *consumer
+	cancel    context.CancelCauseFunc
+	received  time.Time
+	renewable bool // the handle tells when the lease ends
+	deletion  deletion
+	fate      fate
 
 	// Guarded by the consumer's mu:
-	beatAt   time.Time     // when the heartbeat is due; zero: none
-	renewed  time.Duration // the lease as of the last renewal
-	lease    time.Duration // what was left of the lease when beatAt was set
-	beating  chan struct{} // closed when the Extend call in flight has returned; nil: none
-	lost     bool          // the lease is lost
-	settling bool          // no heartbeat any more
-
-	deletion deletion
-	fate     fate
-	failed   bool // what is behind it in its lane goes back
+	before, after *run          // in hand
+	behind        []*run        // those of its key that wait for this one, the first of them
+	rests         bool          // it was deleted or rejected: those behind it may go on
+	cleared       chan struct{} // closed when a drain has given back what was behind it; nil: nothing
+	beatAt        time.Time     // when the heartbeat is due; zero: none
+	renewed       time.Duration // the lease as of the last renewal
+	lease         time.Duration // what was left of the lease when beatAt was set
+	beating       chan struct{} // closed when the Extend call in flight has returned; nil: none
+	lost          bool          // the lease is lost
+	settling      bool          // no heartbeat any more
 }
 
 // fate is what becomes of a delivery, as a drain reports it.
 type fate uint8
 
 const (
-	fateFinished  fate = iota // its handler returned, or it was put to rest
-	fateReleased              // it went back without that
-	fateAbandoned             // it was left
+	fateAbandoned fate = iota // it was left
+	fateReleased              // it went back, its handler not run or interrupted
+	fateFinished              // its handler returned, or it was put to rest
 )
 
 func newRun(c *consumer, d *Delivery, now time.Time) *run {
 	ctx, cancel := context.WithCancelCause(c.base)
+	_, renewable := d.Handle.(Leased)
 	return &run{
-		scope:    scope{Context: ctx, sub: &c.Subscription, delivery: d},
-		consumer: c,
-		cancel:   cancel,
-		received: now,
+		scope:     scope{Context: ctx, sub: &c.Subscription, delivery: d},
+		consumer:  c,
+		cancel:    cancel,
+		received:  now,
+		renewable: renewable,
 	}
 }
 
@@ -50,70 +55,37 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	c := r.consumer
 	defer c.finished(r) // also if a hook ends the goroutine: no slot is lost
 	defer r.cancel(context.Canceled)
-	lost := c.stopBeat(r)
 	interrupted := err != nil && errors.Is(context.Cause(r), ErrDraining)
-	c.mu.Lock()
-	c.countResult(err)
-	if !interrupted {
-		c.circuit.result(time.Now(), err)
-	}
-	c.mu.Unlock()
-	c.observe(Event{Kind: EventHandled, Delivery: d, Messages: 1, Took: time.Since(r.received), Err: err})
-	if err != nil {
-		c.tell(r, d, err)
-	}
-	switch {
-	case err == nil:
-		r.delete()
-	case lost:
-		c.clearLane(r) // somebody else has the message: nothing to settle
-	default:
-		c.clearLane(r)
-		r.settleFailed(err, interrupted)
-	}
 	if !interrupted {
 		r.fate = fateFinished
 	}
-}
-
-// delete settles a message whose handler succeeded.
-func (r *run) delete() {
-	c, d := r.consumer, r.delivery
-	err := c.settle(r, func(ctx context.Context) error { return c.deleteInBatch(ctx, r) })
 	c.mu.Lock()
-	switch {
-	case err == nil:
-		c.counts.Deleted++
-	case errors.Is(err, ErrLeaseLost):
-		r.countLost()
-	default:
-		c.counts.Errors++
-		if end := leaseEnd(d); !end.IsZero() && !time.Now().Before(end) {
-			r.countLost()
-		}
+	c.countResult(err)
+	if !interrupted {
+		c.circuit.result(err)
 	}
 	c.mu.Unlock()
-	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "delete", Err: err})
+	lost := c.stopBeat(r)
+	if c.observer != nil {
+		c.observe(Event{Kind: EventHandled, Delivery: d, Messages: 1, Took: time.Since(r.received), Err: err})
+	}
 	if err != nil {
 		c.tell(r, d, err)
-		c.clearLane(r)
+	}
+	switch {
+	case err == nil:
+		r.settled("delete", &c.counts.Deleted, c.delete(r))
+	case !lost: // else somebody else has the message: nothing to settle
+		r.settleFailed(err, interrupted)
 	}
 }
 
-// countLost counts the lease as lost, unless it is counted. The caller holds
-// mu.
-func (r *run) countLost() {
-	if !r.lost {
-		r.lost = true
-		r.consumer.counts.LeasesLost++
-	}
-}
-
-// settleFailed rejects or releases a message whose handler failed.
+// settleFailed rejects or releases a message whose handler failed. Those of its
+// key that wait go back before it does.
 func (r *run) settleFailed(err error, interrupted bool) {
 	c, d := r.consumer, r.delivery
 	reject, rejected := errors.AsType[*RejectError](err)
-	if !rejected && !interrupted && c.attempts > 0 && d.Attempt >= c.attempts {
+	if !rejected && !interrupted && c.lastAttempt(d) {
 		reject, rejected = &RejectError{Cause: errors.Join(errAttempts, err)}, true
 	}
 	if rejected && r.reject(reject) {
@@ -123,9 +95,10 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	if retry, ok := errors.AsType[*RetryError](err); ok {
 		delay = retry.Delay
 	} else if !interrupted {
-		delay = c.retryDelay(d.Attempt)
+		delay = c.backoff.Delay(d.Attempt, c.chance(d))
 	}
-	c.released(r, c.settle(r, func(ctx context.Context) error {
+	c.clearLane(r)
+	r.released(c.settle(r, func(ctx context.Context) error {
 		return ItemError(c.receiver.Release(ctx, delay, d), 0)
 	}))
 }
@@ -136,18 +109,52 @@ func (r *run) reject(reason *RejectError) bool {
 	err := c.settle(r, func(ctx context.Context) error {
 		return ItemError(c.receiver.Reject(ctx, reason.Cause.Error(), d), 0)
 	})
-	c.mu.Lock()
 	if err == nil {
-		c.counts.Rejected++
-	} else {
+		r.fate = fateFinished
+	}
+	r.settled("reject", &c.counts.Rejected, err)
+	return err == nil
+}
+
+// released notes how a release ended.
+func (r *run) released(err error) {
+	if err == nil && r.fate != fateFinished {
+		r.fate = fateReleased
+	}
+	r.settled("release", &r.consumer.counts.Released, err)
+}
+
+// settled counts a settlement and tells of it.
+func (r *run) settled(op string, count *uint64, err error) {
+	c, d := r.consumer, r.delivery
+	refused := errors.Is(err, ErrLeaseLost)
+	c.mu.Lock()
+	switch {
+	case err == nil:
+		*count++
+		r.rests = op != "release"
+	case !refused:
 		c.counts.Errors++
 	}
+	lost := err != nil && !r.lost && (refused || r.over(time.Now()))
+	if lost {
+		r.lost = true
+		c.counts.LeasesLost++
+	}
 	c.mu.Unlock()
-	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: "reject", Err: err})
+	c.observe(Event{Kind: EventSettled, Delivery: d, Messages: 1, Op: op, Err: err})
+	if lost {
+		c.tellLost(r, err)
+	}
 	if err != nil {
 		c.tell(r, d, err)
 	}
-	return err == nil
+}
+
+// over reports whether the lease has ended.
+func (r *run) over(now time.Time) bool {
+	end := leaseEnd(r.delivery)
+	return !end.IsZero() && !now.Before(end)
 }
 
 // exhausted puts a delivery to rest that has had its attempts already.
@@ -155,21 +162,15 @@ func (r *run) exhausted() {
 	c := r.consumer
 	defer c.finished(r)
 	defer r.cancel(context.Canceled)
-	lost := c.stopBeat(r)
-	c.clearLane(r)
-	if lost {
-		r.fate = fateAbandoned
-		return
+	if !c.stopBeat(r) {
+		r.settleFailed(Reject(errAttempts), false)
 	}
-	r.settleFailed(Reject(errAttempts), false)
 }
 
-// skip lets go of a delivery whose lease was lost before it could start, and
-// of those behind it.
+// skip lets go of a delivery whose lease was lost before it could start;
+// finished does so of those behind it.
 func (r *run) skip() {
 	c := r.consumer
 	defer c.finished(r)
-	c.clearLane(r)
-	r.fate = fateAbandoned
 	c.tell(r, r.delivery, context.Cause(r))
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -19,9 +18,13 @@ const (
 // settleContext is what settling calls of this moment share: one context for
 // many calls, since making one costs more than the rest of a settlement.
 func (c *consumer) settleContext() context.Context {
-	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.settleContextLocked()
+}
+
+func (c *consumer) settleContextLocked() context.Context {
+	now := time.Now()
 	if c.settleCtx == nil || now.After(c.settleUntil) {
 		// The one before ends at its deadline: calls may need it until then.
 		c.settleCtx, c.settleEnd = context.WithDeadline(c.base, now.Add(2*settleTimeout))
@@ -30,30 +33,28 @@ func (c *consumer) settleContext() context.Context {
 	return c.settleCtx
 }
 
-// tries bounds the tries of one settlement.
+// tries counts those of one settlement that failed.
 type tries struct {
-	limit time.Time
 	made  int
+	until time.Time // when they end; set by the first
 }
 
-// triesFor is for a delivery whose lease ends when it does.
-func triesFor(d *Delivery) tries {
-	limit := time.Now().Add(settleLimit)
-	if end := leaseEnd(d); !end.IsZero() && end.Before(limit) {
-		limit = end
-	}
-	return tries{limit: limit}
-}
-
-// another waits before the next try after err, and reports false if there is
-// none: it worked, it cannot work, or the lease would be over.
-func (t *tries) another(err error) bool {
+// again waits before the next try to settle r after err, and reports false if
+// there is none: it worked, it cannot work, or the lease would be over.
+func (c *consumer) again(t *tries, r *run, err error) bool {
 	if err == nil || !mayPass(err) {
 		return false
 	}
+	now := time.Now()
+	if t.made == 0 {
+		t.until = now.Add(settleLimit)
+		if !leaseEnd(r.delivery).IsZero() && r.givesUp().Before(t.until) {
+			t.until = r.givesUp()
+		}
+	}
 	t.made++
-	pause := Backoff{Min: settlePauseMin, Max: settlePauseMax}.Delay(t.made, rand.Float64())
-	if !time.Now().Add(pause).Before(t.limit) {
+	pause := Backoff{Min: settlePauseMin, Max: settlePauseMax}.Delay(t.made, c.chance(r.delivery))
+	if !now.Add(pause).Before(t.until) {
 		return false
 	}
 	time.Sleep(pause)
@@ -63,10 +64,21 @@ func (t *tries) another(err error) bool {
 // settle makes a settling call for one delivery and, while the lease lasts,
 // makes it again if it fails in a way that may pass.
 func (c *consumer) settle(r *run, op func(ctx context.Context) error) error {
-	t := triesFor(r.delivery)
+	var t tries
 	for {
 		err := op(c.settleContext())
-		if !t.another(err) {
+		if !c.again(&t, r, err) {
+			return err
+		}
+	}
+}
+
+// delete is settle for a delete.
+func (c *consumer) delete(r *run) error {
+	var t tries
+	for {
+		err := c.deleteInBatch(r)
+		if !c.again(&t, r, err) {
 			return err
 		}
 	}
@@ -108,7 +120,7 @@ type deletion struct {
 // while a call is under way the next ones gather, and go together when it
 // returns or when they fill a batch. Whoever makes a call makes it once, so that
 // one that fails does not hold up the others.
-func (c *consumer) deleteInBatch(ctx context.Context, r *run) error {
+func (c *consumer) deleteInBatch(r *run) error {
 	r.deletion = deletion{}
 	own := &r.deletion
 	c.mu.Lock()
@@ -120,12 +132,13 @@ func (c *consumer) deleteInBatch(ctx context.Context, r *run) error {
 		if own.batch == nil {
 			return own.err
 		}
-		ctx = c.settleContext() // the wait may have outlasted the other one
+		c.mu.Lock()
 	} else {
 		c.deletes.calls++
 		own.batch = c.deletes.gathered()
-		c.mu.Unlock()
 	}
+	ctx := c.settleContextLocked()
+	c.mu.Unlock()
 
 	c.deleteAll(ctx, own.batch)
 
@@ -146,11 +159,7 @@ func (c *consumer) deleteInBatch(ctx context.Context, r *run) error {
 
 // deleteAll makes the call for a batch and hands out the results.
 func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
-	ds := make([]*Delivery, len(batch))
-	for i, r := range batch {
-		ds[i] = r.delivery
-	}
-	err := c.receiver.Delete(ctx, ds...)
+	err := c.receiver.Delete(ctx, deliveries(batch)...)
 	for i, r := range batch {
 		r.deletion.err = ItemError(err, i)
 		if r.deletion.done != nil && r.deletion.batch == nil {
@@ -162,50 +171,45 @@ func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 // releaseUnstarted gives deliveries back whose handlers have not started, last
 // first. One whose lease is lost is somebody else's and just let go.
 func (c *consumer) releaseUnstarted(waiting []*run) {
-	held := make([]*run, 0, len(waiting))
-	for _, r := range slices.Backward(waiting) {
-		if !c.stopBeat(r) {
-			held = append(held, r)
-			continue
-		}
-		r.fate = fateAbandoned
-		c.tell(r, r.delivery, context.Cause(r))
+	if len(waiting) == 0 {
+		return
+	}
+	slices.Reverse(waiting)
+	held, lost := c.stopBeats(waiting)
+	for _, r := range lost {
+		c.apart(func() { c.tell(r, r.delivery, context.Cause(r)) })
 		c.letGoUnstarted(r)
 	}
-	if len(held) > 0 {
-		c.releaseAll(held)
+	var t tries
+	for len(held) > 0 {
+		held = c.releaseOnce(held, &t)
 	}
 }
 
-// releaseAll makes one call, and another for those that failed in a way that
-// may pass.
-func (c *consumer) releaseAll(held []*run) {
-	t := triesFor(held[0].delivery)
-	for {
-		ds := make([]*Delivery, len(held))
-		for i, r := range held {
-			ds[i] = r.delivery
+// releaseOnce makes one call, and returns those for which another may pass.
+func (c *consumer) releaseOnce(held []*run, t *tries) (again []*run) {
+	err := c.receiver.Release(c.settleContext(), 0, deliveries(held)...)
+	var failed []*run
+	var failures []error
+	for i, r := range held {
+		if err := ItemError(err, i); err != nil && mayPass(err) {
+			failed, failures = append(failed, r), append(failures, err)
+		} else {
+			c.gaveBack(r, err)
 		}
-		err := c.receiver.Release(c.settleContext(), 0, ds...)
-		var again []*run
-		var failure error // of those
-		for i, r := range held {
-			if err := ItemError(err, i); err == nil || !mayPass(err) {
-				c.released(r, err)
-				c.letGoUnstarted(r)
-			} else {
-				again, failure = append(again, r), err
-			}
-		}
-		if held = again; t.another(failure) {
-			continue
-		}
-		for _, r := range held {
-			c.released(r, failure)
-			c.letGoUnstarted(r)
-		}
-		return
 	}
+	if len(failed) == 0 || c.again(t, failed[0], failures[0]) {
+		return failed
+	}
+	for i, r := range failed {
+		c.gaveBack(r, failures[i])
+	}
+	return nil
+}
+
+func (c *consumer) gaveBack(r *run, err error) {
+	c.apart(func() { r.released(err) })
+	c.letGoUnstarted(r)
 }
 
 func (c *consumer) letGoUnstarted(r *run) {
@@ -216,21 +220,11 @@ func (c *consumer) letGoUnstarted(r *run) {
 	c.changed()
 }
 
-// released counts a release, or tells why it failed.
-func (c *consumer) released(r *run, err error) {
-	r.fate = fateReleased
-	if err != nil {
-		r.fate = fateAbandoned
+// deliveries are those of some runs.
+func deliveries(runs []*run) []*Delivery {
+	ds := make([]*Delivery, len(runs))
+	for i, r := range runs {
+		ds[i] = r.delivery
 	}
-	c.mu.Lock()
-	if err == nil {
-		c.counts.Released++
-	} else {
-		c.counts.Errors++
-	}
-	c.mu.Unlock()
-	c.observe(Event{Kind: EventSettled, Delivery: r.delivery, Messages: 1, Op: "release", Err: err})
-	if err != nil {
-		c.tell(r, r.delivery, err)
-	}
+	return ds
 }

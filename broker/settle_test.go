@@ -132,3 +132,47 @@ func TestDeleteBatchesKeepEachResult(t *testing.T) {
 		}
 	})
 }
+
+// A lease that turns out to be lost when its message is settled is told of as
+// any other.
+func TestLeaseLostIsSeenWhenSettling(t *testing.T) {
+	lost := func(*broker.Delivery) error { return broker.ErrLeaseLost }
+	boom := errors.New("boom")
+	for name, c := range map[string]struct {
+		set     func(r *fakeReceiver)
+		handler broker.Handler
+	}{
+		"delete":  {func(r *fakeReceiver) { r.delete = lost }, succeed},
+		"release": {func(r *fakeReceiver) { r.release = lost }, func(context.Context, *broker.Delivery) error { return boom }},
+		"reject": {
+			func(r *fakeReceiver) { r.reject, r.release = lost, lost },
+			func(context.Context, *broker.Delivery) error { return broker.Reject(boom) },
+		},
+		"a delete that fails until the lease is over": {
+			func(r *fakeReceiver) {
+				r.delete = func(*broker.Delivery) error { time.Sleep(10 * time.Second); return broker.ErrThrottled }
+			}, succeed,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				c.set(r)
+				var seen []broker.Event
+				sub := consume(t, r, c.handler, broker.Observer(func(e broker.Event) {
+					if e.Kind == broker.EventLeaseLost {
+						seen = append(seen, e)
+					}
+				}))
+				r.put(30*time.Second, message("a", ""))
+				time.Sleep(time.Minute)
+				drain(t, sub)
+				if len(seen) != 1 || seen[0].Delivery.ID != "a" || seen[0].Err == nil {
+					t.Errorf("events of a lost lease: %+v, want one", seen)
+				}
+				if n := sub.Counts().LeasesLost; n != 1 {
+					t.Errorf("leases lost: got %d, want 1", n)
+				}
+			})
+		})
+	}
+}

@@ -2,11 +2,11 @@ package broker_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,9 +21,18 @@ var (
 	soakSeed     = flag.Uint64("seed", 0, "seed of the soak test; 0: another one each time")
 )
 
+const (
+	soakLease    = 30 * time.Second
+	soakAttempts = 5
+)
+
 // TestSoak drives Consume on the queue engine in virtual time, with random
-// failures, panics, overrun leases, throttled heartbeats and settlements, and
-// drains, and judges it by the engine's own event log.
+// failures, panics, overrun leases, throttled heartbeats and settlements, slow
+// calls, and drains, and judges it by the engine's own event log.
+//
+// A run that fails replays from its seed, with as many messages:
+//
+//	go test ./broker -run TestSoak/fifo=true -soak 20000 -seed 123
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -31,7 +40,7 @@ func TestSoak(t *testing.T) {
 	}
 	for _, fifo := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fifo=%v", fifo), func(t *testing.T) {
-			t.Logf("%d messages, -seed=%d", *soakMessages, seed)
+			t.Logf("-soak %d -seed %d", *soakMessages, seed)
 			synctest.Test(t, func(t *testing.T) {
 				s := newSoak(t, fifo, seed, *soakMessages)
 				s.run()
@@ -41,70 +50,63 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// The oracle must catch a runtime that breaks a rule.
-func TestSoakOracleCatches(t *testing.T) {
-	for name, c := range map[string]struct {
-		fifo   bool
-		breaks func(*soak)
-	}{
-		"a lane that goes on after a failure": {true, func(s *soak) { s.dropKeys = true }},
-		"a lease that is lost unnoticed":      {false, func(s *soak) { s.hideLeases = true }},
-		"an extension after the settlement":   {false, func(s *soak) { s.extendSettled = true }},
-		"a message that is never settled":     {false, func(s *soak) { s.loseDeletes = true }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSoak(t, c.fifo, 1, 2000)
-				c.breaks(s)
-				s.run()
-				if len(s.violations) == 0 {
-					t.Error("the oracle saw no violation")
+// One seed gives one run, to the nanosecond and in the engine's order, on
+// whatever number of processors.
+func TestSoakReplays(t *testing.T) {
+	const messages = 1500
+	run := func(fifo bool, seed uint64, processors int) (log uint64) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		synctest.Test(t, func(t *testing.T) {
+			s := newSoak(t, fifo, seed, messages)
+			s.run()
+			log = s.log.Sum64()
+			if s.faults == 0 || s.drains < 3 || s.logged < 3*messages {
+				t.Errorf("%d faults, %d drains, %d events: the run proves nothing", s.faults, s.drains, s.logged)
+			}
+		})
+		return log
+	}
+	for _, fifo := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fifo=%v", fifo), func(t *testing.T) {
+			first := run(fifo, 1, 2)
+			for _, processors := range []int{2, 1} {
+				if again := run(fifo, 1, processors); again != first {
+					t.Errorf("seed 1 on %d processors: event log %x, and %x before", processors, again, first)
 				}
-			})
+			}
+			if other := run(fifo, 2, 2); other == first {
+				t.Error("another seed gave the same events")
+			}
 		})
 	}
 }
-
-const (
-	soakLease    = 30 * time.Second
-	soakAttempts = 5
-)
 
 // soak is one run: a queue, consumers that come and go, and the oracle.
 type soak struct {
 	t      *testing.T
 	engine *queue.Engine
-	fifo   bool
+	seed   uint64
 	total  int
+	mutant mutant
 
-	mu         sync.Mutex
-	rnd        *rand.Rand
-	ended      map[string]bool        // deleted or dead-lettered, by id
-	groups     map[string][]string    // ids in the order sent, first the earliest that has not ended
-	working    map[string]*soakHandle // the delivery whose handler runs, by id
-	succeeded  map[string]bool        // handled, well before the end of the lease, and not yet deleted
-	done       int
-	sent       int
-	handled    int
-	released   int
-	drains     int
-	faults     int
-	peak       uint64
-	violations []string
+	mu       sync.Mutex
+	calls    [kinds]int
+	sent     int
+	handled  int
+	released int
+	drains   int
+	faults   int
+	oracle
 
-	// Rules broken on purpose, for the oracle's own test.
-	dropKeys, hideLeases, extendSettled, loseDeletes bool
+	leaks  chan struct{} // for mutants: what ends a goroutine that is left
+	leaked [][]byte
 }
 
 func newSoak(t *testing.T, fifo bool, seed uint64, total int) *soak {
 	t.Helper()
 	s := &soak{
-		t: t, fifo: fifo, total: total,
-		engine:  queue.New(queue.SystemClock()),
-		rnd:     rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a reproducible test
-		ended:   map[string]bool{},
-		groups:  map[string][]string{},
-		working: map[string]*soakHandle{}, succeeded: map[string]bool{},
+		t: t, total: total, seed: seed, engine: queue.New(queue.SystemClock()),
+		oracle: newOracle(fifo), leaks: make(chan struct{}),
 	}
 	for _, err := range []error{
 		s.engine.Create("dead", queue.Config{FIFO: fifo, Visibility: soakLease}),
@@ -116,108 +118,79 @@ func newSoak(t *testing.T, fifo bool, seed uint64, total int) *soak {
 			t.Fatal(err)
 		}
 	}
-	s.engine.Observe(s.event)
+	s.engine.Observe(func(e queue.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.event(e)
+	})
 	return s
-}
-
-func (s *soak) chance(percent int) bool { return s.rnd.IntN(100) < percent }
-
-func (s *soak) violate(format string, args ...any) {
-	if len(s.violations) < 10 {
-		s.violations = append(s.violations, fmt.Sprintf(format, args...))
-	}
-}
-
-// event is the engine's word on what happened.
-func (s *soak) event(e queue.Event) {
-	if e.Queue != "q" {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch e.Kind {
-	case queue.EventDeleted, queue.EventDeadLettered:
-		s.done++
-		if s.fifo {
-			s.ended[e.ID] = true
-		}
-		delete(s.succeeded, e.ID)
-	case queue.EventReceived:
-		if s.succeeded[e.ID] {
-			s.violate("%s came again at %v although its handler had succeeded, in time to delete it", e.ID, e.Time)
-		}
-		// The engine gives a message out again only once its lease is over: a
-		// handler that still has it must have been told.
-		if h := s.working[e.ID]; h != nil && h.ctx.Err() == nil {
-			s.violate("%s was received again at %v while a handler works on it, not told that its lease is lost", e.ID, e.Time)
-		}
-	}
 }
 
 // run sends all messages, paced, with consumers that are drained and replaced
 // now and then, until each message has ended.
 func (s *soak) run() {
-	go s.publish()
-	deadline := time.Now().Add(365 * 24 * time.Hour)
-	var stuck int
-	for last := -1; s.progress() < s.total; {
-		sub, err := broker.Consume(s.t.Context(), s, "q", s.handle,
-			broker.Concurrency(16), broker.Backoff{Min: time.Second, Max: 10 * time.Second}, broker.Batch(10),
-			broker.OnError(func(context.Context, *broker.Delivery, error) {}))
-		if err != nil {
-			s.t.Error(err)
-			return
-		}
-		s.mu.Lock()
-		life := time.Duration(60+s.rnd.IntN(600)) * time.Second
-		patience := time.Duration(s.rnd.IntN(90)) * time.Second
-		s.mu.Unlock()
-		time.Sleep(life)
-		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-		report, _ := sub.Drain(ctx)
-		cancel()
-		select {
-		case <-sub.Done():
-		default:
-			s.t.Errorf("a drain left handlers running: %+v", report)
-			<-sub.Done()
-		}
-		s.mu.Lock()
-		s.drains++
-		s.released += report.Released
-		s.measure()
-		s.mu.Unlock()
-		now := s.progress()
-		if now == last {
-			stuck++
-		} else {
-			stuck = 0
-		}
-		last = now
-		if stuck > 20 || len(s.violations) > 0 || time.Now().After(deadline) {
-			s.violate("stopped with %d of %d messages ended", now, s.total)
+	var publisher sync.WaitGroup
+	publisher.Go(s.publish)
+	for stuck := 0; stuck <= 20 && s.progress() < s.total; {
+		before := s.progress()
+		goroutines := runtime.NumGoroutine()
+		if !s.live() {
 			break
 		}
+		synctest.Wait()
+		s.mu.Lock()
+		s.drains++
+		s.checkGoroutines(goroutines)
+		s.measure(s.drains)
+		broken := len(s.violations) > 0
+		s.mu.Unlock()
+		if broken {
+			break
+		}
+		stuck++
+		if s.progress() > before {
+			stuck = 0
+		}
 	}
+	s.mu.Lock()
+	s.checkEnd(s.total)
+	s.mu.Unlock()
 	s.engine.Close()
-	synctest.Wait()
+	close(s.leaks)
+	publisher.Wait()
+}
+
+// live is the life of one consumer.
+func (s *soak) live() (ok bool) {
+	sub, err := broker.ConsumeByChance(s.t.Context(), s.chance, s, "q", s.handle,
+		broker.Concurrency(40), broker.Backoff{Min: time.Second, Max: 10 * time.Second}, broker.Batch(10),
+		broker.OnError(func(_ context.Context, d *broker.Delivery, _ error) { s.setApart(d) }),
+		broker.Observer(func(e broker.Event) {
+			if e.Kind != broker.EventExtended {
+				s.setApart(e.Delivery)
+			}
+		}))
+	if err != nil {
+		s.t.Error(err)
+		return false
+	}
+	d := s.dice("drain", s.drains)
+	s.rest(d.upTo(2*time.Minute), mainPlace)
+	ctx, cancel := context.WithTimeout(s.t.Context(), d.upTo(90*time.Second))
+	defer cancel()
+	report, _ := sub.Drain(ctx)
+	s.mu.Lock()
+	s.checkDrained(sub, report)
+	s.released += report.Released
+	s.mu.Unlock()
+	<-sub.Done()
+	return true
 }
 
 func (s *soak) progress() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.done
-}
-
-// measure keeps the largest heap seen after a collection. The caller holds mu.
-func (s *soak) measure() {
-	if s.drains%4 != 0 {
-		return
-	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	s.peak = max(s.peak, m.HeapAlloc)
 }
 
 // publish keeps the queue neither empty nor full.
@@ -227,115 +200,39 @@ func (s *soak) publish() {
 		room := 200 - (s.sent - s.done)
 		s.mu.Unlock()
 		for range min(room, s.total-i) {
-			id := fmt.Sprint(i)
-			group := fmt.Sprint(i * 7919 % 23)
-			if !s.fifo {
-				group = ""
+			group := ""
+			if s.fifo {
+				group = fmt.Sprint(i * 7919 % 23)
 			}
 			s.mu.Lock()
 			s.sent++
-			if s.fifo {
-				s.groups[group] = append(s.groups[group], id)
-			}
+			s.expect(strconv.Itoa(i), group)
 			s.mu.Unlock()
-			if _, err := s.engine.Send("q", queue.Send{ID: id, Group: group}); err != nil {
+			if _, err := s.engine.Send("q", queue.Send{ID: strconv.Itoa(i), Group: group}); err != nil {
 				return // closed: the run has ended early
 			}
 			i++
 		}
-		time.Sleep(time.Second)
-		if len(s.snapshotViolations()) > 0 {
+		s.rest(time.Second, publishPlace)
+		s.mu.Lock()
+		broken := len(s.violations) > 0
+		s.mu.Unlock()
+		if broken {
 			return
 		}
 	}
 }
 
-func (s *soak) snapshotViolations() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.violations
-}
-
 func (s *soak) report() {
-	s.t.Logf("%d messages in %d handler calls, %d drains (%d attempts given back), %d faults injected, heap at most %d KiB",
-		s.done, s.handled, s.drains, s.released, s.faults, s.peak>>10)
+	s.t.Logf("%d messages in %d handler calls, %d drains (%d attempts given back), %d faults injected, heap %d to %d KiB, event log %x",
+		s.done, s.handled, s.drains, s.released, s.faults, s.least>>10, s.most>>10, s.log.Sum64())
+	if s.fifo {
+		s.t.Logf("%d messages dead-lettered, %d of them never handled: each had come with an earlier one of its group that failed", s.dead, s.unheard)
+	}
 	for _, v := range s.violations {
 		s.t.Error(v)
 	}
 	if s.faults == 0 || s.drains == 0 {
 		s.t.Error("no fault was injected: the run proves nothing")
-	}
-}
-
-// handle works on a message as a bad handler may, and checks that it may.
-func (s *soak) handle(ctx context.Context, d *broker.Delivery) error {
-	h := d.Handle.(*soakHandle)
-	s.mu.Lock()
-	s.handled++
-	if other := s.working[d.ID]; other != nil && other.ctx.Err() == nil {
-		s.violate("two handlers at once on %s", d.ID)
-	}
-	h.ctx = ctx
-	s.working[d.ID] = h
-	s.checkLane(h, d.ID)
-	work := time.Duration(s.rnd.IntN(2000)) * time.Millisecond
-	if s.chance(3) {
-		work = time.Duration(s.rnd.IntN(120)) * time.Second // some beyond the lease
-	}
-	what := s.rnd.IntN(100)
-	deaf := s.chance(2) // does not listen to its context
-	s.mu.Unlock()
-
-	defer func() {
-		s.mu.Lock()
-		if s.working[d.ID] == h {
-			delete(s.working, d.ID)
-		}
-		s.mu.Unlock()
-	}()
-	done := ctx.Done()
-	if deaf {
-		done = nil
-		work = min(work, 4*time.Second) // within the grace of a drain
-	}
-	timer := time.NewTimer(work)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-done:
-		return ctx.Err()
-	}
-	switch {
-	case what < 5:
-		return errors.New("failed")
-	case what < 8:
-		panic("failed")
-	case what < 9:
-		runtime.Goexit()
-	case what < 12:
-		return broker.RetryAfter(time.Duration(what)*time.Second, nil)
-	case what < 14:
-		return broker.Reject(nil)
-	}
-	s.mu.Lock()
-	s.succeeded[d.ID] = ctx.Err() == nil && time.Until(h.LeaseEnd()) > 5*time.Second
-	s.mu.Unlock()
-	return nil
-}
-
-// checkLane: when a handler begins, every earlier message of its group has
-// ended. The caller holds mu.
-func (s *soak) checkLane(h *soakHandle, id string) {
-	if !s.fifo {
-		return
-	}
-	ids := s.groups[h.group]
-	for len(ids) > 0 && s.ended[ids[0]] {
-		delete(s.ended, ids[0])
-		ids = ids[1:]
-	}
-	s.groups[h.group] = ids
-	if len(ids) > 0 && ids[0] != id {
-		s.violate("%s of group %s began before %s had ended", id, h.group, ids[0])
 	}
 }

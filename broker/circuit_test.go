@@ -1,0 +1,119 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+func TestCircuit(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		down := errors.New("the database is down")
+		var broken atomic.Bool
+		broken.Store(true)
+		var mu sync.Mutex
+		var times []time.Duration
+		calls := func() []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(times)
+		}
+		began := time.Now()
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			mu.Lock()
+			times = append(times, time.Since(began))
+			mu.Unlock()
+			if broken.Load() {
+				return down
+			}
+			return nil
+		}, broker.Circuit{Failures: 3, Pause: 10 * time.Second})
+		for i := range 20 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if snap := sub.Snapshot(); !errors.Is(snap.Open, down) || len(calls()) != 3 {
+			t.Fatalf("after three failures: %d calls, open because of %v", len(calls()), snap.Open)
+		}
+		time.Sleep(60 * time.Second) // tries after 10, then 20 s more
+		synctest.Wait()
+		if want := []time.Duration{0, 0, 0, 10 * time.Second, 30 * time.Second}; !slices.Equal(calls(), want) {
+			t.Errorf("called at %v, want %v", calls(), want)
+		}
+		broken.Store(false)
+		time.Sleep(10 * time.Second) // 40 s after the last try
+		synctest.Wait()
+		if snap := sub.Snapshot(); snap.Open != nil || sub.Counts().Succeeded != 15 {
+			t.Errorf("open because of %v, %+v", snap.Open, snap.Counts)
+		}
+		drain(t, sub)
+	})
+}
+
+func TestCircuitIgnoresRetryAfter(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return broker.RetryAfter(time.Second, nil) },
+			broker.Circuit{Failures: 1, Pause: time.Hour})
+		for i := range 5 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		synctest.Wait()
+		drain(t, sub)
+		if n := sub.Counts().Released; n != 5 {
+			t.Errorf("released: got %d, want 5", n)
+		}
+	})
+}
+
+// A pause that cannot double stays what it is.
+func TestCircuitWithTheLongestPause(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return errors.New("down") },
+			broker.Circuit{Failures: 1, Pause: math.MaxInt64})
+		for i := range 5 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		time.Sleep(time.Hour)
+		if n := sub.Counts().Failed; n != 1 {
+			t.Errorf("%d handlers failed, want one: the circuit is open", n)
+		}
+		drain(t, sub)
+	})
+}
+
+// A trial whose handler asks for another time has shown that the handler works.
+func TestCircuitClosesOnRetryAfter(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var down atomic.Bool
+		down.Store(true)
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			if down.Load() {
+				return errors.New("down")
+			}
+			return broker.RetryAfter(time.Second, nil)
+		}, broker.Circuit{Failures: 2, Pause: time.Minute}, broker.Concurrency(4))
+		for i := range 20 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		time.Sleep(time.Second)
+		if sub.Snapshot().Open == nil {
+			t.Fatal("the circuit is closed although every handler fails")
+		}
+		down.Store(false)
+		time.Sleep(time.Minute)
+		if snap := sub.Snapshot(); snap.Open != nil || snap.Received != 20 {
+			t.Errorf("after a trial that asked for another time: open because of %v, %d of 20 received", snap.Open, snap.Received)
+		}
+		drain(t, sub)
+	})
+}
