@@ -37,6 +37,9 @@ var schemes = []string{"nats", "tls", "ws", "wss"}
 // are applied after those settings and win over them. With a dialer or
 // in-process server among them, the end of ctx is noticed only when that
 // dialer returns.
+//
+// A server that refuses the credentials, or with which no TLS can be agreed on, is
+// a [*ConnectError] that says what helps.
 func Connect(ctx context.Context, servers string, o *Options, natsOpts ...nats.Option) (*Broker, error) {
 	const op = "connect"
 	if o == nil {
@@ -58,7 +61,7 @@ func Connect(ctx context.Context, servers string, o *Options, natsOpts ...nats.O
 	}
 	nc, err := dial(ctx, native)
 	if err != nil {
-		return nil, failure(op, "", err)
+		return nil, connectFailure(err)
 	}
 	b := newBroker(nc, o)
 	b.owned = true

@@ -10,7 +10,6 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/natsrules"
-	"github.com/candidmq/candidmq/internal/reply"
 )
 
 var _ broker.Gatherer = (*Broker)(nil)
@@ -18,7 +17,8 @@ var _ broker.Gatherer = (*Broker)(nil)
 // Gather asks with an inbox of its own. In a cluster, and where other
 // subscriptions overlap the subject, what [Broker.Request] says of
 // ErrNoResponders holds here too: silence until the deadline may take its place.
-// A subject that a stream captures is answered by the stream as well.
+// A subject that a stream captures is answered by the stream as well: that answer
+// is yielded as a [*StrayAckError], counts as an answer, and is not the end.
 func (b *Broker) Gather(ctx context.Context, m broker.Message, opts ...broker.GatherOption) iter.Seq2[*broker.Delivery, error] {
 	return func(yield func(*broker.Delivery, error) bool) {
 		g := &gathering{broker: b, subject: m.Subject, yield: yield}
@@ -76,7 +76,7 @@ func (g *gathering) collect(ctx context.Context) error {
 	for {
 		select {
 		case msg := <-g.from:
-			over, err := g.take(msg)
+			over, err := g.take(ctx, msg)
 			if over || err != nil {
 				return err
 			}
@@ -95,13 +95,13 @@ func (g *gathering) collect(ctx context.Context) error {
 }
 
 // take yields one answer and reports whether it was the last one.
-func (g *gathering) take(msg *nats.Msg) (over bool, err error) {
+func (g *gathering) take(ctx context.Context, msg *nats.Msg) (over bool, err error) {
 	if g.taken == 0 && unanswered(msg) {
 		return true, g.broker.failure("gather", g.subject, nats.ErrNoResponders)
 	}
 	g.taken++
 	d := newDelivery(msg, msg.Subject)
-	if err := reply.Error(d.Header, d.Body); err != nil {
+	if err := g.broker.replyError(ctx, "gather", g.subject, d); err != nil {
 		g.broken = !g.yield(nil, err)
 	} else {
 		g.broken = !g.yield(d, nil)

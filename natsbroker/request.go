@@ -18,7 +18,7 @@ import (
 // other subscription overlaps the subject, such as a wire-tap on ">", nor where
 // the server denies the subject: the request then runs into its deadline.
 // Where a JetStream stream captures the subject, the stream's acknowledgement
-// may be the first reply. A request made while the connection is down is
+// may be the first reply: that is a [*StrayAckError]. A request made while the connection is down is
 // buffered and may be served after its caller has given up, unless
 // [Options].RefuseWhileDown refuses it.
 //
@@ -54,7 +54,7 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 		return nil, b.requestFailure(m.Subject, err)
 	}
 	d := newDelivery(msg, msg.Subject)
-	if err := reply.Error(d.Header, d.Body); err != nil {
+	if err := b.replyError(ctx, op, m.Subject, d); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -1,0 +1,91 @@
+package natsbroker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/reply"
+)
+
+// StrayAckError is the acknowledgement of a stream that came as the reply to a
+// request: the stream captures the subject, took the request for a message, and
+// was faster than a responder, if there is one. It comes within a [*broker.Error]
+// of the kind [errors.ErrUnsupported].
+//
+// An acknowledgement is told from a service's answer by its form, and by asking
+// the server whether that stream captures the subject, which costs the two round
+// trips of [Broker.Describe]. Only a clear no makes it an answer like any other.
+type StrayAckError struct {
+	Stream   string
+	Sequence uint64 // of the request in the stream; 0 if the stream refused it
+	Refusal  string // why the stream refused it, "" if it did not
+	Reply    *broker.Delivery
+}
+
+// Error says what happened and what helps.
+func (e *StrayAckError) Error() string {
+	did := fmt.Sprintf("stored the request as message %d", e.Sequence)
+	if e.Refusal != "" {
+		did = "refused the request (" + e.Refusal + ")"
+	}
+	return fmt.Sprintf("no responder's answer came, but an acknowledgement: stream %s captures the subject and %s; "+
+		"request on a subject that no stream captures, give the stream no_ack, or publish through JetStream", e.Stream, did)
+}
+
+// streamAck is what a stream answers a publisher (ADR-1). Fields that are not
+// read are there because others than these are no acknowledgement's.
+type streamAck struct {
+	Stream    string          `json:"stream"`
+	Sequence  uint64          `json:"seq"`
+	Type      string          `json:"type"`
+	Domain    string          `json:"domain"`
+	Duplicate bool            `json:"duplicate"`
+	Value     json.RawMessage `json:"val"`
+	Batch     string          `json:"batch"`
+	Count     int             `json:"count"`
+	Error     *struct {
+		Code        int    `json:"code"`
+		ErrCode     int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+}
+
+// parseStreamAck reads a reply that has the form of an acknowledgement.
+func parseStreamAck(d *broker.Delivery) (streamAck, bool) {
+	var ack streamAck
+	if len(d.Header) > 0 || !bytes.HasPrefix(d.Body, []byte("{")) || !bytes.Contains(d.Body, []byte(`"stream":`)) {
+		return ack, false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(d.Body))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&ack)
+	return ack, err == nil && ack.Stream != "" && (ack.Sequence > 0 || ack.Error != nil)
+}
+
+// replyError is what keeps a reply from being an answer, nil if nothing does.
+func (b *Broker) replyError(ctx context.Context, op, name string, d *broker.Delivery) error {
+	if err := reply.Error(d.Header, d.Body); err != nil {
+		return err
+	}
+	ack, ok := parseStreamAck(d)
+	if !ok || b.isAnswer(ctx, name, ack.Stream) {
+		return nil
+	}
+	stray := &StrayAckError{Stream: ack.Stream, Sequence: ack.Sequence, Reply: d}
+	if ack.Error != nil {
+		stray.Refusal = ack.Error.Description
+	}
+	return &broker.Error{Backend: backend, Op: op, Subject: name, Kind: errors.ErrUnsupported, Err: stray}
+}
+
+// isAnswer reports whether a responder has sent what looks like an
+// acknowledgement of the stream: the server says that the stream does not capture
+// the subject.
+func (b *Broker) isAnswer(ctx context.Context, name, stream string) bool {
+	stored, err := b.capture(ctx, b.address(name))
+	return err == nil && (stored.known && stored.stream != stream || stored.unlisted)
+}
