@@ -203,7 +203,7 @@ func (r rejection) do(h *handle, d *broker.Delivery) error {
 	err := h.owner.engine.Reject(h.queue, h.receipt, func(attrs any) any {
 		header, _ := attrs.(broker.Header)
 		w := sqsrules.Pack(&broker.Message{Body: d.Body, Header: header})
-		added := sqsrules.RejectHeader(w, target.rules, r.reason, h.queue)
+		added := sqsrules.RejectHeader(w, target.rules, r.reason, h.queue, d.Attempt)
 		_, unpacked := sqsrules.Unpack(w.Body, added)
 		if w.Trace != "" {
 			unpacked.Set(sqsrules.TraceHeader, w.Trace)

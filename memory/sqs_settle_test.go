@@ -112,7 +112,9 @@ func TestReject(t *testing.T) {
 		must(t, b.Reject(t.Context(), "no such customer", one(t, b, "q")))
 		none(t, b, "q")
 		d := one(t, b, "dead")
-		want := broker.Header{"trace": "1", "candidmq-reject-reason": "no such customer", "candidmq-reject-source": "q"}
+		want := broker.Header{
+			"trace": "1", "candidmq-reject-reason": "no such customer", "candidmq-reject-source": "q", "candidmq-reject-attempts": "1",
+		}
 		if !maps.Equal(d.Header, want) || d.ID != sent.ID {
 			t.Errorf("got %v with id %s, want %v with id %s", d.Header, d.ID, want, sent.ID)
 		}

@@ -20,13 +20,15 @@ import (
 type bench struct {
 	broker *Broker
 	client *sqs.Client
+	queue  string
 	url    string
 	calls  atomic.Int64
+	made   atomic.Int64 // messages
 }
 
-func newBench(b *testing.B, options ...func(*sqs.Options)) *bench {
+func newBench(b *testing.B, queue string, options ...func(*sqs.Options)) *bench {
 	b.Helper()
-	r := &bench{}
+	r := &bench{queue: queue}
 	server := sqstest.NewServer(&sqstest.Options{Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			r.calls.Add(1)
@@ -35,8 +37,12 @@ func newBench(b *testing.B, options ...func(*sqs.Options)) *bench {
 	}})
 	b.Cleanup(server.Close)
 	r.client = server.Client(options...)
-	r.url = server.QueueURL("bench")
-	if _, err := r.client.CreateQueue(b.Context(), &sqs.CreateQueueInput{QueueName: aws.String("bench")}); err != nil {
+	r.url = server.QueueURL(queue)
+	in := &sqs.CreateQueueInput{QueueName: &queue}
+	if strings.HasSuffix(queue, ".fifo") {
+		in.Attributes = map[string]string{"FifoQueue": "true"}
+	}
+	if _, err := r.client.CreateQueue(b.Context(), in); err != nil {
 		b.Fatal(err)
 	}
 	var err error
@@ -73,7 +79,7 @@ func BenchmarkLife(b *testing.B) {
 	body := []byte(strings.Repeat("x", 128))
 	for _, n := range []int{1, 10} {
 		b.Run("broker-"+strconv.Itoa(n), func(b *testing.B) {
-			r := newBench(b)
+			r := newBench(b, "bench")
 			ms := make([]broker.Message, n)
 			for i := range ms {
 				ms[i] = broker.Message{Subject: "bench", Body: body}
@@ -81,7 +87,7 @@ func BenchmarkLife(b *testing.B) {
 			r.run(b, n, func(b *testing.B) { r.life(b, ms) })
 		})
 		b.Run("raw-"+strconv.Itoa(n), func(b *testing.B) {
-			r := newBench(b)
+			r := newBench(b, "bench")
 			r.run(b, n, func(b *testing.B) { r.rawLife(b, string(body), n) })
 		})
 	}

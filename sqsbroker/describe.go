@@ -20,7 +20,8 @@ import (
 // and one more to see whether its dead-letter queue exists
 // (sqs:GetQueueAttributes and sqs:GetQueueUrl). Attributes show what is
 // configured; a change may take a minute to take effect, or fifteen for the
-// retention.
+// retention. That a FIFO queue is in high-throughput mode is in From of
+// Publish.DedupScope, which the mode depends on.
 //
 // A permission that is missing makes facts unknown, with the reason. A queue
 // that does not exist is [broker.ErrNotFound].
@@ -103,11 +104,15 @@ func (a *attributes) fillDedup(s *broker.Semantics) {
 		sqsrules.SetContentDedup(s, v == "true", string(content))
 	}
 	s.Publish.DedupScope = absent[broker.Scope](scope)
+	from := string(scope)
+	if a.get(types.QueueAttributeNameFifoThroughputLimit) == "perMessageGroupId" {
+		from += "; high throughput, as FifoThroughputLimit is perMessageGroupId"
+	}
 	switch a.get(scope) {
 	case "queue":
-		s.Publish.DedupScope = broker.Known(broker.ScopeDestination, string(scope))
+		s.Publish.DedupScope = broker.Known(broker.ScopeDestination, from)
 	case "messageGroup":
-		s.Publish.DedupScope = broker.Known(broker.ScopeKey, string(scope))
+		s.Publish.DedupScope = broker.Known(broker.ScopeKey, from)
 	}
 }
 

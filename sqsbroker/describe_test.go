@@ -74,14 +74,21 @@ func TestDescribeStandard(t *testing.T) {
 
 func TestDescribeFIFO(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
-		r.create(t, "orders.fifo", "ContentBasedDeduplication", "true", "DeduplicationScope", "messageGroup")
+		r.create(t, "orders.fifo", "ContentBasedDeduplication", "true", "DeduplicationScope", "messageGroup", "FifoThroughputLimit", "perMessageGroupId")
 		s := r.describe(t, "orders.fifo")
+		if from := s.Publish.DedupScope.From; !strings.Contains(from, "high throughput") {
+			t.Errorf("got %q", from)
+		}
 		wantFacts(t, s, "publish.dedupBy", "id-or-content", "publish.idRequired", "no", "publish.dedupScope", "key",
 			"publish.dedupWindow", "5m", "receive.ordering", "per-key", "receive.strict", "yes", "publish.keyRequired", "yes",
 			"publish.maxDelay", "none")
-		r.set(t, "orders.fifo", "ContentBasedDeduplication", "false", "DeduplicationScope", "queue")
+		r.set(t, "orders.fifo", "ContentBasedDeduplication", "false", "DeduplicationScope", "queue", "FifoThroughputLimit", "perQueue")
 		sleep(time.Minute)
-		wantFacts(t, r.describe(t, "orders.fifo"), "publish.dedupBy", "id", "publish.idRequired", "yes", "publish.dedupScope", "destination")
+		s = r.describe(t, "orders.fifo")
+		if from := s.Publish.DedupScope.From; strings.Contains(from, "high throughput") {
+			t.Errorf("got %q", from)
+		}
+		wantFacts(t, s, "publish.dedupBy", "id", "publish.idRequired", "yes", "publish.dedupScope", "destination")
 	})
 }
 

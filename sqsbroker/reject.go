@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -11,9 +12,10 @@ import (
 )
 
 // Reject copies each message to the dead-letter queue that the RedrivePolicy
-// names, with the headers candidmq-reject-reason and candidmq-reject-source
-// where there is room for them, and then deletes it. SQS has no call that
-// moves one message, so:
+// names, with the headers candidmq-reject-reason, candidmq-reject-source (the
+// queue's name) and candidmq-reject-attempts (how often it was received) where
+// there is room for them, and then deletes it. SQS has no call that moves one
+// message, so:
 //
 //   - the copy is a new message: its id, its time and its count of receives
 //     begin anew;
@@ -88,8 +90,10 @@ func rejectAttributes(native *types.Message, q sqsrules.Queue, reason, source st
 		label := aws.ToString(value.DataType)
 		stand.Attributes[name] = label[min(len("String"), len(label)):] + aws.ToString(value.StringValue) + string(value.BinaryValue)
 	}
-	with := sqsrules.RejectHeader(stand, q, reason, source)
-	for _, name := range []string{sqsrules.RejectReason, sqsrules.RejectSource} {
+	// What is no number is taken for unknown.
+	attempts, _ := strconv.Atoi(native.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+	with := sqsrules.RejectHeader(stand, q, reason, source, attempts)
+	for _, name := range []string{sqsrules.RejectReason, sqsrules.RejectSource, sqsrules.RejectAttempts} {
 		if value, ok := with[name]; ok && value != stand.Attributes[name] {
 			all[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 		}

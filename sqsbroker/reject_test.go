@@ -29,13 +29,16 @@ func TestReject(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if err := r.Release(t.Context(), 0, r.take(t, c.queue, 1)...); err != nil {
+					t.Fatal(err)
+				}
 				source := r.take(t, c.queue, 1)[0]
 				if err := r.Reject(t.Context(), "it is\nspoilt", source); err != nil {
 					t.Fatal(err)
 				}
 				d := r.take(t, c.dead, 1)[0]
 				if string(d.Body) != "a" || d.Key != c.key || d.Attempt != 1 || d.Header["trace"] != "1" ||
-					d.Header["candidmq-reject-reason"] != "it is spoilt" || d.Header["candidmq-reject-source"] != c.queue {
+					d.Header["candidmq-reject-reason"] != "it is spoilt" || d.Header["candidmq-reject-source"] != c.queue || d.Header["candidmq-reject-attempts"] != "2" {
 					t.Errorf("dead letter: got %+v", d)
 				}
 				sleep(time.Hour)
@@ -108,13 +111,16 @@ func TestRejectKeepsForeignAttributes(t *testing.T) {
 		attrs, body int
 		want        []string // headers of the reject that fit
 	}{
-		{1, 10, []string{"candidmq-reject-reason", "candidmq-reject-source"}},
+		{1, 10, []string{"candidmq-reject-reason", "candidmq-reject-source", "candidmq-reject-attempts"}},
+		{8, 10, []string{"candidmq-reject-reason", "candidmq-reject-source"}},
 		{9, 10, []string{"candidmq-reject-reason"}},
 		{10, 10, nil},
 		{1, 1<<20 - 30, nil},
-		// 16 bytes of attribute, 29 of reason and 32 of source.
+		// 16 bytes of attribute, 29 of reason, 32 of source and 31 of attempts.
+		{1, 1<<20 - 108, []string{"candidmq-reject-reason", "candidmq-reject-source", "candidmq-reject-attempts"}},
 		{1, 1<<20 - 77, []string{"candidmq-reject-reason", "candidmq-reject-source"}},
-		{1, 1<<20 - 76, []string{"candidmq-reject-reason"}},
+		{1, 1<<20 - 76, []string{"candidmq-reject-reason", "candidmq-reject-attempts"}},
+		{1, 1<<20 - 75, []string{"candidmq-reject-reason"}},
 	} {
 		inBubble(t, nil, func(t *testing.T, r *rig) {
 			r.create(t, "dead")

@@ -224,7 +224,8 @@ func TestRejectHeader(t *testing.T) {
 		wantSource   string
 		wantOriginal int
 	}{
-		"room":      {m: broker.Message{Body: body, Header: headers(8)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 8},
+		"room":      {m: broker.Message{Body: body, Header: headers(7)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 7},
+		"two left":  {m: broker.Message{Body: body, Header: headers(8)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 8},
 		"no header": {m: broker.Message{Body: body}, reason: " a\r\nb\x00\xff ", wantReason: "a  b \ufffd", wantSource: "q"},
 		"one left":  {m: broker.Message{Body: body, Header: headers(9)}, reason: "bad", wantReason: "bad", wantOriginal: 9},
 		"none left": {m: broker.Message{Body: body, Header: headers(10)}, reason: "bad", wantOriginal: 10},
@@ -238,7 +239,13 @@ func TestRejectHeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := maps.Clone(test.m.Header)
-			h := RejectHeader(Pack(&test.m), test.q, test.reason, "q")
+			h := RejectHeader(Pack(&test.m), test.q, test.reason, "q", 12)
+			if want := map[bool]string{true: "12"}[len(before) <= 7 && test.q.MaxMessage == 0]; h[RejectAttempts] != want {
+				t.Errorf("attempts: got %q, want %q", h[RejectAttempts], want)
+			}
+			if h := RejectHeader(Pack(&test.m), test.q, test.reason, "q", 0); h[RejectAttempts] != "" {
+				t.Errorf("unknown attempts: got %q", h[RejectAttempts])
+			}
 			if h[RejectReason] != test.wantReason || h[RejectSource] != test.wantSource {
 				t.Errorf("got %q and %q, want %q and %q", h[RejectReason], h[RejectSource], test.wantReason, test.wantSource)
 			}

@@ -10,22 +10,24 @@ import (
 
 // Headers of a rejected message in its dead-letter queue.
 const (
-	RejectReason = "candidmq-reject-reason" // why, in the words given to Reject
-	RejectSource = "candidmq-reject-source" // name of the queue it was rejected from
+	RejectReason   = "candidmq-reject-reason"   // why, in the words given to Reject
+	RejectSource   = "candidmq-reject-source"   // name of the queue it was rejected from
+	RejectAttempts = "candidmq-reject-attempts" // how often it was received there
 )
 
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 1024
 
 // RejectHeader is the attributes of a rejected message: a copy of its own with
-// [RejectReason] and [RejectSource], as far as there is room for them among
-// the [MaxHeaders] and the size that q takes; the reason comes first. The
-// reason is cut to 1 KiB and made fit for a header.
-func RejectHeader(w Wire, q Queue, reason, source string) broker.Header {
+// [RejectReason], [RejectSource] and [RejectAttempts], as far as there is room
+// for them, in this order, among the [MaxHeaders] and the size that q takes. The
+// reason is cut to 1 KiB and made fit for a header. Attempts of 0 are unknown.
+func RejectHeader(w Wire, q Queue, reason, source string, attempts int) broker.Header {
 	h := maps.Clone(w.Attributes)
 	for _, add := range []struct{ name, value string }{
 		{RejectReason, headerText(reason)},
 		{RejectSource, source},
+		{RejectAttempts, strings.TrimPrefix(itoa(attempts), "0")},
 	} {
 		before, had := h[add.name]
 		if add.value == "" {
