@@ -32,7 +32,8 @@ type Broker struct {
 	subs    subscriptions.Set
 	closed  atomic.Bool
 	release sync.Once
-	watch   *watch // nil without OnState and OnLoss
+	watch   *watch   // nil without OnState and OnLoss
+	service *service // nil without Service
 }
 
 var (
@@ -83,6 +84,7 @@ func newBroker(nc *nats.Conn, o *Options) *Broker {
 		ledger:   newLedger(nc),
 	}
 	b.trips.flush = b.roundTrip
+	b.service = newService(b, o.Service)
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	// for all that are published at the same time from other goroutines. The
 	// receipts then say [broker.OutcomeReceived]; see [Broker.Publish].
 	Confirm bool
+	// Service, if it has a name, makes the responders known as a NATS service.
+	Service Service
 	// RefuseWhileDown refuses what is published or requested while the
 	// connection is down, with [broker.ErrUnavailable], in place of letting it
 	// wait in the client's buffer. Connect sets nats.ReconnectBufSize(-1) for
@@ -61,7 +63,7 @@ func (o *Options) check() error {
 			Field: "RequestTimeout", Value: o.RequestTimeout.String(), Limit: "0 (the default) or above",
 		})
 	}
-	errs = append(errs, natsrules.CheckIgnore(o.Ignore))
+	errs = append(errs, natsrules.CheckIgnore(o.Ignore), o.Service.check())
 	for _, name := range slices.Sorted(maps.Keys(o.Subjects)) {
 		if name == "" {
 			errs = append(errs, &broker.FieldError{Field: "Subjects", Limit: "a name is not empty"})

@@ -97,12 +97,25 @@ func (b *Broker) requestFailure(subject string, err error) error {
 // each answers, and all answers but the first are lost. A reply that cannot be
 // sent, such as one over the server's max_payload, is told to
 // [broker.OnError], and the requester gets a [*broker.ReplyError] with code
-// "500" in its place.
+// "500" in its place. With [Options].Service, other clients can find the
+// responder.
 func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := natsrules.CheckReplyHandler(h); err != nil {
 		return nil, err
 	}
-	return b.subscribe(ctx, "respond", subject, reply.Handler(h, b.reply), opts)
+	if b.service == nil {
+		return b.subscribe(ctx, "respond", subject, reply.Handler(h, b.reply), opts)
+	}
+	if err := b.service.start(ctx); err != nil {
+		return nil, err
+	}
+	e := newEndpoint(b.address(subject), opts)
+	sub, err := b.subscribe(ctx, "respond", subject, reply.Handler(e.counted(h), b.reply), opts)
+	if err == nil {
+		e.sub = sub
+		b.service.add(e)
+	}
+	return sub, err
 }
 
 // reply sends a responder's answer, also while the broker drains.
