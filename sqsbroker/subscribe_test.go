@@ -264,3 +264,31 @@ func TestLogsNoContent(t *testing.T) {
 		t.Errorf("log: %s", got)
 	}
 }
+
+// SQS holds no message for longer than 12 hours: a handler that takes longer is
+// told, before somebody else gets the message.
+func TestTwelveHoursOfWork(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		r.publish(t, "jobs", "", "a")
+		begin := time.Now()
+		var took []time.Duration
+		_, err := r.Subscribe(t.Context(), "jobs", func(ctx context.Context, d *broker.Delivery) error {
+			if d.Attempt > 1 {
+				took = append(took, time.Since(begin))
+				return nil
+			}
+			<-ctx.Done()
+			took = append(took, time.Since(begin))
+			wantError(t, "the cause", context.Cause(ctx), broker.ErrLeaseLost)
+			return context.Cause(ctx)
+		}, workers, broker.Lease(10*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sleep(13 * time.Hour)
+		if len(took) != 2 || took[0] < 11*time.Hour+45*time.Minute || took[0] > 12*time.Hour || took[1] < took[0] {
+			t.Errorf("got %v", took)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -277,5 +278,50 @@ func TestCloseCutsCallsOff(t *testing.T) {
 		defer cancel()
 		wantError(t, "Close", r.Close(ctx), context.DeadlineExceeded)
 		all.Wait()
+	})
+}
+
+// Calls that are shared are split by bytes as well, headers and encoding
+// included.
+func TestPublishersShareBytes(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		r.none(t, "jobs")
+		r.called()
+		r.slow(5 * time.Millisecond)
+		half := strings.Repeat("x", 1<<19-1000)
+		var all sync.WaitGroup
+		for _, m := range []broker.Message{
+			{Body: []byte("first")},
+			{Body: []byte(half)}, {Body: []byte(half), Header: broker.Header{"h": strings.Repeat("v", 900)}}, // in one call
+			{Body: []byte(half)}, {Body: []byte(half), Header: broker.Header{"h": strings.Repeat("v", 2000)}}, // not
+			{Body: make([]byte, 1<<19)}, // 683 KiB in base64
+		} {
+			m.Subject = "jobs"
+			all.Go(func() {
+				if _, err := r.Publish(t.Context(), m); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if c := r.called(); c["SendMessage"]+c["SendMessageBatch"] != 5 {
+			t.Errorf("got %v, want five calls: the first, two, one, one, one", c)
+		}
+	})
+}
+
+// A caller that gives up while its message is in a call of its own does not
+// know what became of it.
+func TestCancelledPublishAlone(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		r.none(t, "jobs")
+		r.slow(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := r.Publish(ctx, broker.Message{Subject: "jobs", Body: []byte("a")})
+		wantError(t, "Publish", err, context.DeadlineExceeded, broker.ErrOutcomeUnknown)
 	})
 }
