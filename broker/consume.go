@@ -153,7 +153,7 @@ func (c *consumer) stopIntake() {
 		}
 	}
 	c.mu.Unlock()
-	c.releaseUnstarted(waiting)
+	c.releaseUnstarted(waiting, 0)
 }
 
 // allSettled is called when nothing is in hand any more.

@@ -219,7 +219,7 @@ func TestConsumeLanes(t *testing.T) {
 				log = append(log, e)
 			}
 		}
-		if want := []string{"delete a1", "release a4 0s", "release a3 0s", "release a2 9s"}; !slices.Equal(log, want) {
+		if want := []string{"delete a1", "release a4 11s", "release a3 11s", "release a2 9s"}; !slices.Equal(log, want) {
 			t.Errorf("key a: settled %q, want %q: the rest goes back before the failed one, last first", log, want)
 		}
 	})

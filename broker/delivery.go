@@ -89,7 +89,8 @@ func (d *Delivery) LogValue() slog.Value {
 //   - an error wrapping [RetryAfter]: the message is released, and comes again
 //     after that delay.
 //   - an error wrapping [Reject]: the message goes to rest at once (the
-//     dead-letter queue), without further attempts.
+//     dead-letter queue), without further attempts. A body that cannot be
+//     decoded is the case for it: the handler decodes, and it alone knows how.
 //   - a panic, or [runtime.Goexit]: counts as an error, with its stack.
 //
 // On a backend without settling (core NATS) the message is gone either way:

@@ -33,10 +33,10 @@ func (c *consumer) poll() {
 		case errors.Is(err, ErrClosed):
 			c.begin(err)
 			return
-		case err != nil:
-		case got > 0 || time.Since(began) >= receivePauseMin:
+		case got > 0, err == nil && time.Since(began) >= receivePauseMin:
 			failures = 0
 			continue
+		case err != nil:
 		default:
 			most = emptyPauseMax
 		}
@@ -215,7 +215,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 		}
 	}
 	if begun {
-		c.releaseUnstarted(runs)
+		c.releaseUnstarted(runs, 0)
 	}
 }
 

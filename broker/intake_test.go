@@ -114,6 +114,33 @@ func TestIntakePausesAfterAReceiveThatIsEmptyAtOnce(t *testing.T) {
 	})
 }
 
+// A message that the backend cannot hand out does not hold up the others.
+func TestIntakeGoesOnWithAnErrorBesideMessages(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		r := &scriptedReceiver{fakeReceiver: f}
+		r.answer = func(ctx context.Context, call, _ int) ([]*broker.Delivery, error) {
+			if call < 1000 {
+				return messages(1), broker.ErrUnavailable
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		began := time.Now()
+		told := 0
+		sub := consume(t, r, succeed, broker.OnError(func(context.Context, *broker.Delivery, error) { told++ }))
+		for sub.Counts().Deleted < 1000 && time.Since(began) < time.Hour {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("1000 messages took %v: the intake pauses", took)
+		}
+		drain(t, sub)
+		if told != 1000 || sub.Counts().Errors != 1000 {
+			t.Errorf("told %d errors of 1000; %+v", told, sub.Counts())
+		}
+	})
+}
+
 // An answer that comes empty after a long poll is followed by the next at once.
 func TestIntakeDoesNotPauseAfterALongPoll(t *testing.T) {
 	bubble(t, func(t *testing.T, f *fakeReceiver) {

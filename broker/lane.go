@@ -1,5 +1,15 @@
 package broker
 
+import "time"
+
+// laneGap is how long after a message that failed those behind it come again, so
+// that it comes alone. Together they would spend an attempt on each of its own,
+// and go to the dead-letter queue with it, none of them handled. They come with
+// it every other time, when the gap is over and it has failed again. Visibility
+// timeouts are whole seconds on SQS: two are one at least. Behind a delay of more
+// than an hour they do come with it: no longer one is asked for.
+const laneGap = 2 * time.Second
+
 // startInLane starts a delivery, or lets it wait behind the earlier one of its
 // key. The caller holds mu.
 func (c *consumer) startInLane(r *run) {
@@ -44,7 +54,7 @@ func (c *consumer) finished(r *run) {
 	defer c.mu.Unlock()
 	for !r.rests && len(r.behind) > 0 {
 		c.mu.Unlock()
-		c.clearLane(r)
+		c.clearLane(r, 0)
 		c.mu.Lock()
 	}
 	c.running--
@@ -108,9 +118,9 @@ func (c *consumer) takeLane(r *run) []*run {
 	return waiting
 }
 
-// clearLane gives back what waits behind a delivery, last first, and returns
-// once that is done.
-func (c *consumer) clearLane(r *run) {
+// clearLane gives back what waits behind a delivery, last first, to come again
+// after delay, and returns once that is done.
+func (c *consumer) clearLane(r *run, delay time.Duration) {
 	if r.delivery.Key == "" {
 		return
 	}
@@ -120,5 +130,5 @@ func (c *consumer) clearLane(r *run) {
 	if cleared != nil {
 		<-cleared // the drain gives them back
 	}
-	c.releaseUnstarted(waiting)
+	c.releaseUnstarted(waiting, delay)
 }

@@ -19,6 +19,11 @@ type Receiver interface {
 	// come although more are there. The messages are leased to the caller for
 	// [Lease], or the destination's own duration.
 	//
+	// Content is never a reason to keep a message back: what the backend cannot
+	// decode, such as a foreign encoding of the body, it delivers as it came. One
+	// that arrived damaged is not delivered, and comes again after its lease.
+	// That is an error beside the messages that are fine.
+	//
 	// If ctx ends, what has arrived by then is returned without an error,
 	// otherwise ctx's error. A max above what the destination gives at a time
 	// is served by that limit (SQS: 10); a max below 1 is a [*FieldError].

@@ -97,7 +97,11 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	} else if !interrupted {
 		delay = c.backoff.Delay(d.Attempt, c.chance(d))
 	}
-	c.clearLane(r)
+	if interrupted {
+		c.clearLane(r, 0)
+	} else {
+		c.clearLane(r, min(delay, time.Hour)+laneGap)
+	}
 	r.released(c.settle(r, func(ctx context.Context) error {
 		return ItemError(c.receiver.Release(ctx, delay, d), 0)
 	}))

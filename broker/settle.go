@@ -169,8 +169,8 @@ func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 }
 
 // releaseUnstarted gives deliveries back whose handlers have not started, last
-// first. One whose lease is lost is somebody else's and just let go.
-func (c *consumer) releaseUnstarted(waiting []*run) {
+// first, to come again after delay. One whose lease is lost is somebody else's and just let go.
+func (c *consumer) releaseUnstarted(waiting []*run, delay time.Duration) {
 	if len(waiting) == 0 {
 		return
 	}
@@ -182,13 +182,13 @@ func (c *consumer) releaseUnstarted(waiting []*run) {
 	}
 	var t tries
 	for len(held) > 0 {
-		held = c.releaseOnce(held, &t)
+		held = c.releaseOnce(held, delay, &t)
 	}
 }
 
 // releaseOnce makes one call, and returns those for which another may pass.
-func (c *consumer) releaseOnce(held []*run, t *tries) (again []*run) {
-	err := c.receiver.Release(c.settleContext(), 0, deliveries(held)...)
+func (c *consumer) releaseOnce(held []*run, delay time.Duration, t *tries) (again []*run) {
+	err := c.receiver.Release(c.settleContext(), delay, deliveries(held)...)
 	var failed []*run
 	var failures []error
 	for i, r := range held {

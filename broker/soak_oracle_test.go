@@ -188,18 +188,22 @@ func (o *oracle) returns(h *soakHandle, d *broker.Delivery, err error, inTime bo
 	}
 }
 
-// checkGoroutines: a consumer that is drained has left none. All goroutines of
-// the bubble are blocked; one that has just ended may still be in the first
-// count, and is not in the second.
+// checkGoroutines: a consumer that is drained has left none. The first count may
+// hold one that has just ended.
 func (o *oracle) checkGoroutines(before int) {
 	if runtime.NumGoroutine() <= before {
 		return
 	}
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	if now := bytes.Count(stacks, []byte("\n\ngoroutine ")) + 1; now > before {
+	if now, stacks := goroutines(); now > before {
 		o.violate(ruleGoroutine, "%d after a drain, %d before: %s", now, before, stacks)
 	}
+}
+
+// goroutines counts those that have not ended.
+func goroutines() (n int, stacks []byte) {
+	stacks = make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return bytes.Count(stacks, []byte("\n\ngoroutine ")) + 1, stacks
 }
 
 // checkDrained: no handler of the soak takes longer than a drain's grace.

@@ -137,6 +137,9 @@ func (s *soak) run() {
 		if !s.live() {
 			break
 		}
+		if err := s.engine.Purge("dead"); err != nil { // so that the heap stays flat
+			s.t.Error(err)
+		}
 		synctest.Wait()
 		s.mu.Lock()
 		s.drains++
