@@ -17,7 +17,7 @@ const (
 	jsDocsAcks   = "docs.nats.io/nats-concepts/jetstream/consumers, acknowledgement"
 	jsDocsDedup  = "docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive, message deduplication"
 	jsDocsHeader = "the server's limit of 64 KiB, error 10097"
-	jsDocsBatch  = "PublishBatch sends single messages"
+	jsDocsBatch  = "PublishBatch sends single messages; PublishAtomic is for streams with allow_atomic"
 	noConsumer   = "a subject has no one consumer: describe \"stream/consumer\""
 	noSubject    = "a consumer is not published to: describe the subject"
 )

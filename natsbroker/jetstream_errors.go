@@ -63,10 +63,16 @@ var jsCategories = map[jetstream.ErrorCode]struct {
 	10166: {errors.ErrUnsupported, false}, // TTL disabled
 	10167: {broker.ErrThrottled, true},    // too many requests
 	10169: {errors.ErrUnsupported, false}, // a counter stream
+	10174: {errors.ErrUnsupported, false}, // atomic batches disabled
+	10176: {broker.ErrUnavailable, true},  // an atomic batch that is incomplete: some of it got lost
+	10177: {errors.ErrUnsupported, false}, // a header in an atomic batch
 	10188: {errors.ErrUnsupported, false}, // schedules disabled
 	10190: {broker.ErrInvalid, false},     // schedule target
 	10194: {broker.ErrUnavailable, true},  // stream offline
 	10195: {broker.ErrUnavailable, true},  // consumer offline
+	10199: {broker.ErrTooLarge, false},    // an atomic batch
+	10201: {ErrDuplicate, false},          // in an atomic batch
+	10210: {broker.ErrThrottled, true},    // atomic batches in flight
 	10211: {broker.ErrThrottled, true},    // batches in flight
 }
 

@@ -212,7 +212,8 @@ func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
 // when its answer comes: none of its subject is sent after that, and what was on
 // its way by then may be stored; with a MaxInFlight of 1 that is nothing. If ctx
 // ends, what was not sent is skipped, and what was not answered matches
-// [broker.ErrOutcomeUnknown]. StreamWait does not apply.
+// [broker.ErrOutcomeUnknown]. StreamWait does not apply. [JetStream.PublishAtomic]
+// stores all or none.
 func (j *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	const op = "publish"
 	if err := j.ready(ctx, op, ""); err != nil {
@@ -256,13 +257,19 @@ func (b *jsBatch) prepare(ms []broker.Message) error {
 	for i, m := range ms {
 		b.messages[i], b.errs[i] = b.JetStream.prepare(b.ctx, &m)
 	}
-	err := broker.NewBatchError(b.errs)
+	return skipRest(b.errs, ms)
+}
+
+// skipRest is the error of a batch of which some items are refused, nil if none
+// is.
+func skipRest(errs []error, ms []broker.Message) error {
+	err := broker.NewBatchError(errs)
 	if err == nil {
 		return nil
 	}
-	for i := range b.errs {
-		if b.errs[i] == nil {
-			b.errs[i] = jsSkipped(ms[i].Subject)
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = jsSkipped(ms[i].Subject)
 		}
 	}
 	return err

@@ -1,0 +1,271 @@
+package natsbroker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
+// maxAtomic is the most messages of an atomic batch: nats-server's default
+// (ADR-50, server/stream.go's streamDefaultMaxAtomicBatchSize).
+const maxAtomic = 1000
+
+// The headers of an atomic batch (ADR-50).
+const (
+	batchIDHeader       = "Nats-Batch-Id"
+	batchSequenceHeader = "Nats-Batch-Sequence"
+	batchCommitHeader   = "Nats-Batch-Commit"
+)
+
+// The error codes that concern atomic batches as a whole.
+const (
+	codeAtomicDisabled = 10174
+	codeAtomicHeader   = 10177
+)
+
+// ErrDuplicate is the category of an atomic batch of which nothing was stored
+// because the stream has a message with the DedupID of one of its messages
+// already. After an error that matched [broker.ErrOutcomeUnknown] it says that
+// the earlier batch was stored.
+var ErrDuplicate = errors.New("the stream has a message of this id already: nothing was stored")
+
+// PublishAtomic stores all of the messages or none, in slice order and with no
+// other message between them; nobody is delivered one before all are stored.
+// The receipts have a sequence number each.
+//
+// All subjects must be those of one stream, which has allow_atomic (nats-server
+// 2.12); otherwise it is an [*broker.UnsupportedError], and nothing was sent. A
+// batch has at most 1,000 messages, and each of them the limits of a single one.
+// A Delay is unsupported. Whether the stream allows it is asked for each batch,
+// by STREAM.LIST, since a server without the feature would store single
+// messages.
+//
+// The error is one for the whole batch, but for messages that are refused here,
+// which a [*broker.BatchError] names. A DedupID that the stream has seen within
+// its duplicate_window is [ErrDuplicate], a header Nats-Expected-… that does not
+// hold [ErrExpectation]. An error that matches [broker.ErrOutcomeUnknown] says
+// that the batch as a whole may be stored or not. If ctx ends before all was
+// sent nothing is stored; the server forgets what it has of the batch after ten
+// seconds, and has at most 50 open batches a stream ([broker.ErrThrottled]).
+// MaxInFlight counts a batch as one; StreamWait does not apply.
+func (j *JetStream) PublishAtomic(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
+	const op = "publish"
+	if err := j.ready(ctx, op, ""); err != nil || len(ms) == 0 {
+		return nil, err
+	}
+	b := &atomicBatch{JetStream: j, ctx: ctx, got: make(oneByOne, len(ms))}
+	if err := b.prepare(ms); err != nil {
+		return nil, err
+	}
+	late, stop := j.until(ctx)
+	defer stop()
+	if err := j.awaitSlot(ctx, late); err != nil {
+		return nil, j.failure(op, ms[0].Subject, err)
+	}
+	defer func() { <-j.slots }()
+	b.late = late
+	return b.run()
+}
+
+// atomicBatch is one call of PublishAtomic.
+type atomicBatch struct {
+	*JetStream
+	ctx      context.Context //nolint:containedctx // of one call
+	late     <-chan time.Time
+	messages []jsMessage
+	tokens   []uint64
+	got      oneByOne
+}
+
+func (b *atomicBatch) prepare(ms []broker.Message) error {
+	if len(ms) > maxAtomic {
+		return &broker.FieldError{
+			Field: "messages", Value: strconv.Itoa(len(ms)), TooLarge: true,
+			Limit: fmt.Sprintf("at most %d in an atomic batch (ADR-50)", maxAtomic),
+		}
+	}
+	b.messages = make([]jsMessage, len(ms))
+	errs := make([]error, len(ms))
+	id := rand.Text()
+	for i, m := range ms {
+		if errs[i] = checkAtomic(&m); errs[i] == nil {
+			b.messages[i], errs[i] = b.JetStream.prepare(b.ctx, &m)
+		}
+		if errs[i] == nil {
+			b.messages[i].join(id, i, i == len(ms)-1)
+			errs[i] = b.checkJSSize(&b.messages[i])
+		}
+	}
+	if err := skipRest(errs, ms); err != nil {
+		return err
+	}
+	return b.checkStream()
+}
+
+// checkAtomic refuses what a single message may have.
+func checkAtomic(m *broker.Message) error {
+	var what, instead string
+	switch {
+	case m.Delay > 0:
+		what, instead = "Message.Delay", "Publish for each"
+	case m.Header[jetstream.ExpectedLastMsgIDHeader] != "":
+		what, instead = "the header "+jetstream.ExpectedLastMsgIDHeader, "Nats-Expected-Last-Sequence (error 10177)"
+	default:
+		return nil
+	}
+	return &broker.UnsupportedError{Backend: jsBackend, What: what + " in an atomic batch", Why: "all are stored at one moment", Instead: instead}
+}
+
+// join makes a message the next one of a batch.
+func (p *jsMessage) join(id string, index int, last bool) {
+	if p.header == nil {
+		p.header = make(nats.Header, 3)
+	}
+	p.header[batchIDHeader] = []string{id}
+	p.header[batchSequenceHeader] = []string{strconv.Itoa(index + 1)}
+	if last {
+		p.header[batchCommitHeader] = []string{"1"}
+	}
+}
+
+// checkStream finds out whether one stream takes them all as a batch.
+func (b *atomicBatch) checkStream() error {
+	first := &b.messages[0]
+	info, err := b.streamOf(b.ctx, first.native)
+	if err == nil && info == nil {
+		err = errNoStream
+	}
+	if err != nil {
+		return b.failure("publish", first.name, err)
+	}
+	if !info.Config.AllowAtomicPublish {
+		return noAtomic("stream " + info.Config.Name + " has no allow_atomic")
+	}
+	for i := range b.messages {
+		if p := &b.messages[i]; !captures(info.Config.Subjects, p.native) {
+			return &broker.UnsupportedError{
+				Backend: jsBackend, What: "an atomic batch to several streams",
+				Why:     fmt.Sprintf("stream %s takes %s and not %s", info.Config.Name, first.native, p.native),
+				Instead: "one stream with all subjects, or a batch for each stream",
+			}
+		}
+	}
+	return nil
+}
+
+func noAtomic(why string) error {
+	return &broker.UnsupportedError{
+		Backend: jsBackend, What: "PublishAtomic", Why: why,
+		Instead: "a stream with allow_atomic (nats-server 2.12), or PublishBatch, which stores each by itself",
+	}
+}
+
+// run sends all and waits for the answer to the last, which commits them. What
+// went wrong before is told by the answers before it, which come before it.
+func (b *atomicBatch) run() ([]broker.Receipt, error) {
+	defer b.forgetAll()
+	last := len(b.messages) - 1
+	for i := range b.messages {
+		if err := b.ctx.Err(); err != nil { // not committed: nothing is stored
+			return nil, b.failure("publish", b.messages[i].name, err)
+		}
+		token, err := b.send(&b.messages[i], slot{to: b.got, index: i, ack: i == last})
+		if err != nil {
+			if e, ok := errors.AsType[*broker.Error](err); ok && i < last {
+				e.OutcomeUnknown = false
+			}
+			return nil, err
+		}
+		b.tokens = append(b.tokens, token)
+	}
+	var cause error
+	for {
+		a, err := await(b.ctx, &b.answers, b.got, b.late)
+		if err != nil {
+			return nil, b.uncertain("publish", b.messages[last].name, err)
+		}
+		if a.index == last {
+			return b.committed(a.msg, cause)
+		}
+		if cause == nil {
+			cause = b.refused(a)
+		}
+	}
+}
+
+// forgetAll gives up the answers that have not come.
+func (b *atomicBatch) forgetAll() {
+	for _, token := range b.tokens {
+		b.answers.forget(token)
+	}
+}
+
+// refused is why the stream did not take a message of the batch; nil if it did.
+// Others on the subject may answer too: what is not understood means nothing.
+func (b *atomicBatch) refused(a answer) error {
+	var ack pubAck
+	if err := json.Unmarshal(a.msg.Data, &ack); err == nil && ack.Error != nil {
+		return b.atomicRefusal(&b.messages[a.index], ack.Error)
+	}
+	return nil
+}
+
+// committed reads the answer to the commit.
+func (b *atomicBatch) committed(msg *nats.Msg, cause error) ([]broker.Receipt, error) {
+	p := &b.messages[len(b.messages)-1]
+	var ack atomicAck
+	var err error
+	if !unanswered(msg) {
+		err = json.Unmarshal(msg.Data, &ack)
+	}
+	switch {
+	case unanswered(msg):
+		return nil, b.failure("publish", p.name, errNoStream)
+	case err == nil && ack.Error != nil && cause != nil:
+		return nil, cause // this one only says that something was missing
+	case err == nil && ack.Error != nil:
+		return nil, b.atomicRefusal(p, ack.Error)
+	case err == nil && (ack.Stream == "" || ack.Count != uint64(len(b.messages)) || ack.Sequence < ack.Count):
+		err = fmt.Errorf("%w: it does not confirm the batch", jetstream.ErrInvalidJSAck)
+	}
+	if err != nil {
+		return nil, b.uncertain("publish", p.name, err)
+	}
+	receipts := make([]broker.Receipt, len(b.messages))
+	for i := range receipts {
+		sequence := ack.Sequence - ack.Count + uint64(i) + 1
+		receipts[i] = broker.Receipt{
+			Outcome: broker.OutcomeStored, ID: messageID(ack.Stream, sequence), Sequence: broker.NewSequence(sequence),
+		}
+	}
+	return receipts, nil
+}
+
+// atomicAck is the stream's answer to a commit: the last message's sequence
+// number, and how many were stored.
+type atomicAck struct {
+	pubAck
+	Count uint64 `json:"count"`
+}
+
+// atomicRefusal is why a stream did not store a batch.
+func (j *JetStream) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
+	switch api.ErrorCode {
+	case codeAtomicDisabled:
+		return noAtomic("the stream does not allow it (" + api.Error() + ")")
+	case codeAtomicHeader:
+		return &broker.UnsupportedError{
+			Backend: jsBackend, What: "a header in an atomic batch", Why: "the stream refuses it (" + api.Error() + ")", Instead: "Publish for each",
+		}
+	}
+	return j.refusal(p, api)
+}
