@@ -77,7 +77,12 @@
 // when it returns, or after 200 ms if it does not. Nobody waits for company. A
 // call has at most ten messages and 1 MiB, and at most 64 calls of a kind are
 // in flight to a queue; callers block until their message has its own result.
-// On a FIFO queue, no two of these calls have messages of the same group.
+//
+// On a FIFO queue, no two calls that send have messages of the same group, also
+// where Publish and PublishBatch are called at the same time, and messages of a
+// group are sent in the order in which these were called. A group stops at its
+// first failure: what waits behind it is not sent, and is [broker.ErrSkipped].
+// What is published afterwards is sent.
 //
 // # Calls and permissions
 //
@@ -91,7 +96,7 @@
 //	Subscribe              Receive, Delete, Release; Extend for slow handlers; Reject if used
 //	Describe               sqs:GetQueueAttributes; sqs:GetQueueUrl on the dead-letter queue
 //	Health                 sqs:GetQueueAttributes, also on the dead-letter queue
-//	EnsureQueue            sqs:GetQueueAttributes, sqs:CreateQueue
+//	EnsureQueue            sqs:GetQueueAttributes, also on the dead-letter queue; sqs:CreateQueue
 //	UpdateQueue            as EnsureQueue, and sqs:SetQueueAttributes
 //	Redrive                see there
 //	Ping                   sqs:ListQueues, see there

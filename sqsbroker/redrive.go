@@ -58,7 +58,8 @@ const opRedrive = "redrive"
 // The copies are new messages: their ids, times and counts of receives begin
 // anew. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
 // sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes on the
-// dead-letter queue, sqs:SendMessage on the other.
+// dead-letter queue, sqs:SendMessage on the other, and sqs:GetQueueAttributes on
+// To.
 func (b *Broker) Redrive(ctx context.Context, deadLetter string, o RedriveOptions) (RedriveReport, error) {
 	var report RedriveReport
 	if err := b.ready(ctx, opRedrive, deadLetter); err != nil {
