@@ -21,26 +21,41 @@ type puller struct {
 // there are receives at once, up to this.
 const idlePullers = 8
 
-// puller returns one that nobody uses.
+// puller returns one that nobody uses, and that nothing has come to since: a
+// server that was frozen answers what it was asked long ago.
 func (j *JetStream) puller(q *queue) (*puller, error) {
+	for {
+		p := j.idlePuller(q)
+		if p == nil {
+			return j.newPuller()
+		}
+		for len(p.down) > 0 { // of a break that is over
+			<-p.down
+		}
+		switch {
+		case !j.conn.IsConnected():
+			j.keep(q, p)
+			return nil, j.down()
+		case len(p.from) > 0:
+			j.discard(p)
+		default:
+			return p, nil
+		}
+	}
+}
+
+// idlePuller takes one from those that are kept, nil if there is none.
+func (j *JetStream) idlePuller(q *queue) *puller {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	n := len(q.idle)
 	if n == 0 {
-		j.mu.Unlock()
-		return j.newPuller()
+		return nil
 	}
 	p := q.idle[n-1]
 	q.idle[n-1] = nil
 	q.idle = q.idle[:n-1]
-	j.mu.Unlock()
-	for len(p.down) > 0 { // of a break that is over
-		<-p.down
-	}
-	if !j.conn.IsConnected() {
-		j.keep(q, p)
-		return nil, j.down()
-	}
-	return p, nil
+	return p
 }
 
 func (j *JetStream) newPuller() (*puller, error) {

@@ -239,7 +239,11 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	if !errors.Is(err, errOthersWait) {
 		return msgs, err
 	}
-	return r.ask(ctx, request{batch: 1, expires: wait})
+	msgs, err = r.ask(ctx, request{batch: 1, expires: wait})
+	if errors.Is(err, errOthersWait) { // said of a request of before: this one may wait
+		return msgs, nil
+	}
+	return msgs, err
 }
 
 // pulled is what one request brought, and when the first of it came.
@@ -253,7 +257,7 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 	if err != nil {
 		return pulled{}, err
 	}
-	a := &asking{receive: r, puller: p, batch: q.batch}
+	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait}
 	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
 		r.discard(p)
 		return pulled{}, err
@@ -268,7 +272,8 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 type asking struct {
 	*receive
 	*puller
-	batch int
+	batch  int
+	noWait bool
 	pulled
 }
 
@@ -316,7 +321,7 @@ func (a *asking) next(ctx context.Context) (*nats.Msg, error) {
 
 // over is the end of a request that the server told.
 func (a *asking) over(err error) {
-	if err == nil || errors.Is(err, errOthersWait) {
+	if err == nil || a.noWait && errors.Is(err, errOthersWait) {
 		a.keep(a.queue, a.puller)
 		return
 	}
