@@ -10,19 +10,32 @@
 // A nil error of Publish means that the message left this process, or waits in
 // the client's buffer while the connection is down ([broker.OutcomeSent]).
 // Nobody confirms anything: a publish that no subscriber hears, that the server
-// denies, or that was on its way when the server died is gone without a trace.
-// Flush proves that the server has read what was published before, and says so
-// when it cannot.
+// denies, or that was on its way when the server died is gone. With
+// [Options].Confirm, Publish waits until the server has read the message
+// ([broker.OutcomeReceived]), and publishes of many goroutines share the round
+// trips that prove it; with [Options].RefuseWhileDown nothing waits in a buffer.
+//
+// When a connection is lost, the messages that nobody had confirmed are counted,
+// and so are those whose buffer is discarded: [Broker.Losses], [Options].OnLoss,
+// and the errors of Flush and Close tell the numbers. How many of them really are
+// lost nobody knows; that no others are, the numbers say.
 //
 // Messages of one connection arrive in the order in which it published them,
 // for each subscription. Handlers of different subscriptions run at once.
 //
 // A subscription that falls behind its [broker.PendingLimits] loses the newest
 // messages. They are counted in [broker.Counts].Dropped and told to
-// [broker.OnError] when the running handler returns, at the latest at the
-// drain. While a handler blocks for good nothing is told, because nothing runs.
-// Messages that the server gave up for a slow connection, and those published
-// while this connection was down, are not counted by anybody.
+// [broker.OnError], with their number as a [*DropError], within 100 ms and also
+// while a handler blocks. A message whose headers nats.go cannot parse is
+// delivered without them, which is told to OnError too. Messages that the server
+// gave up for a slow connection, and those that others published while this
+// connection was down, are not counted by anybody; OnState tells when that was.
+//
+// # Requests
+//
+// The conventions of NATS services (ADR-32) are followed, for errors, and with
+// [Options].Service for being found. On a subject that a stream captures, the
+// stream's acknowledgement is no answer: it is a [*StrayAckError].
 //
 // # What JetStream promises
 //
@@ -49,7 +62,9 @@
 // every call for up to a minute (nats.FlusherTimeout), a silent peer is noticed
 // after six minutes (nats.PingInterval, nats.MaxPingsOutstanding), and after
 // two minutes without a server the connection is closed for good
-// (nats.MaxReconnects). Those are its owner's settings.
+// (nats.MaxReconnects). Those are its owner's settings, of which [Broker.Inspect]
+// tells. What one side refuses when Connect dials is a [*ConnectError] that says
+// what helps.
 //
 // # Subjects
 //
@@ -62,6 +77,6 @@
 // # Concurrency
 //
 // All methods may be called concurrently. A subscription has no goroutine
-// beyond nats.go's own; a Broker has one if [Options].OnState is set, and Close
-// joins it.
+// beyond nats.go's own; a Broker has one if [Options].OnState or OnLoss is set,
+// and Close joins it. A timer looks after drops while messages are in hand.
 package natsbroker

@@ -54,13 +54,14 @@ type streamAck struct {
 	} `json:"error"`
 }
 
+// looksLikeAck is a first look at a reply, which costs next to nothing.
+func looksLikeAck(d *broker.Delivery) bool {
+	return len(d.Header) == 0 && bytes.HasPrefix(d.Body, []byte("{")) && bytes.Contains(d.Body, []byte(`"stream":`))
+}
+
 // parseStreamAck reads a reply that has the form of an acknowledgement.
-func parseStreamAck(d *broker.Delivery) (streamAck, bool) {
-	var ack streamAck
-	if len(d.Header) > 0 || !bytes.HasPrefix(d.Body, []byte("{")) || !bytes.Contains(d.Body, []byte(`"stream":`)) {
-		return ack, false
-	}
-	decoder := json.NewDecoder(bytes.NewReader(d.Body))
+func parseStreamAck(body []byte) (ack streamAck, ok bool) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&ack)
 	return ack, err == nil && ack.Stream != "" && (ack.Sequence > 0 || ack.Error != nil)
@@ -71,7 +72,10 @@ func (b *Broker) replyError(ctx context.Context, op, name string, d *broker.Deli
 	if err := reply.Error(d.Header, d.Body); err != nil {
 		return err
 	}
-	ack, ok := parseStreamAck(d)
+	if !looksLikeAck(d) {
+		return nil
+	}
+	ack, ok := parseStreamAck(d.Body)
 	if !ok || b.isAnswer(ctx, name, ack.Stream) {
 		return nil
 	}
