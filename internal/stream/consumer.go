@@ -192,18 +192,27 @@ func (c *consumer) advance(now time.Time) {
 			c.due.Rekey(f.dueAt, k)
 			continue
 		}
-		c.redeliver(f)
+		if !c.strand(f) {
+			c.redeliver(f)
+		}
 	}
 }
 
-// redeliver has a message delivered again, or strands it.
-func (c *consumer) redeliver(f *flight) {
-	if most := c.config.MaxDeliver; most > 0 && f.attempt >= most {
-		c.land(f)
-		c.stranded[f.m.Seq] = f.m
-		c.stream.engine.settled()
-		return
+// strand gives a message up that was delivered too often, and reports whether it
+// was.
+func (c *consumer) strand(f *flight) bool {
+	if most := c.config.MaxDeliver; most == 0 || f.attempt < most {
+		return false
 	}
+	c.land(f)
+	c.stranded[f.m.Seq] = f.m
+	c.stream.engine.settled()
+	return true
+}
+
+// redeliver has a message delivered again. One that was released after its last
+// delivery is stranded only when it is to be delivered again, as on the server.
+func (c *consumer) redeliver(f *flight) {
 	c.ground(f)
 	f.place = c.again.PushBack(f)
 	c.stream.engine.touch(c)

@@ -69,27 +69,31 @@ func (c *consumer) take(limit int, now time.Time) []Message {
 // nextFlight is what to deliver next, nil if nothing.
 func (c *consumer) nextFlight() *flight {
 	e := c.stream.engine
-	waits := c.again.Len() > 0
-	if waits && !e.happens() {
-		return c.stray()
+	f := c.stray()
+	for f != nil && c.strand(f) {
+		f = c.stray()
+	}
+	if f != nil && !e.happens() {
+		return f
 	}
 	if most := c.config.MaxAckPending; c.config.NoAck || most == 0 || len(c.flights) < most {
 		if m := c.pending.pop(); m != nil {
 			return &flight{m: m, dueAt: heap.Absent}
 		}
 	}
-	if waits { // and was passed over, for what is new
-		return c.stray()
-	}
-	return nil
+	return f // was passed over, for what is new
 }
 
 // far is how far a redelivery strays from its place when the worst is played.
 const far = 12
 
-// stray is what to deliver again next: the first, or one near it.
+// stray is what to deliver again next, the first or one near it; nil if there is
+// none.
 func (c *consumer) stray() *flight {
 	at := c.again.Front()
+	if at == nil {
+		return nil
+	}
 	if w := c.stream.engine.worst; w != nil {
 		for range w.IntN(min(far, c.again.Len())) {
 			at = at.Next()
