@@ -25,14 +25,16 @@ var allRoles = []string{
 var has = map[string][]string{
 	"*natsbroker.Broker":    coreNATS,
 	"*memory.CoreNATS":      coreNATS,
-	"*natsbroker.JetStream": append([]string{"Receiver", "Flusher"}, every...),
+	"*natsbroker.JetStream": jetStream,
+	"*memory.JetStream":     jetStream,
 	"*sqsbroker.Broker":     append([]string{"Receiver"}, every...),
 	"*memory.SQS":           append([]string{"Receiver"}, every...),
 }
 
 var (
-	every    = []string{"Publisher", "Subscriber", "Describer", "Broker", "Pinger", "HealthReporter"}
-	coreNATS = append([]string{"Requester", "Responder", "Gatherer", "Flusher"}, every...)
+	every     = []string{"Publisher", "Subscriber", "Describer", "Broker", "Pinger", "HealthReporter"}
+	coreNATS  = append([]string{"Requester", "Responder", "Gatherer", "Flusher"}, every...)
+	jetStream = append([]string{"Receiver", "Flusher"}, every...)
 )
 
 func TestBackendsHaveExactlyTheirRoles(t *testing.T) {
@@ -57,10 +59,11 @@ func TestMistakesDoNotCompile(t *testing.T) {
 	lines := []string{
 		`func _(b *sqsbroker.Broker) { ask := func(broker.Requester) {}; ask(b) }`,
 		`func _(b *natsbroker.Broker) { work := func(broker.Receiver) {}; work(b) }`,
+		`func _(b *memory.JetStream) { ask := func(broker.Requester) {}; ask(b) }`,
 		`var _ broker.SubscribeOption = broker.Wait(1)`,
 		`var _ broker.ReceiveOption = broker.Group("g")`,
 	}
-	says := []string{"missing method Request", "missing method Delete", "missing method SubscribeOption", "missing method ReceiveOption"}
+	says := []string{"missing method Request", "missing method Delete", "missing method Request", "missing method SubscribeOption", "missing method ReceiveOption"}
 	refused := compile(t, lines)
 	for i, line := range lines {
 		if !strings.Contains(refused[i], says[i]) {
