@@ -99,17 +99,26 @@ func TestJetStreamDescribeSeesMappings(t *testing.T) {
 	}
 }
 
-// denied is a server with a user that may publish and not use JetStream's API.
-func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
-	t.Helper()
-	s := startServer(t, withJetStream(t), func(o *server.Options) {
+// withUserWhoMayNot has two users: all, and few who may not publish to some
+// subjects.
+func withUserWhoMayNot(publish string) func(*server.Options) {
+	return func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "all", Password: "p"},
 			{Username: "few", Password: "p", Permissions: &server.Permissions{
-				Publish: &server.SubjectPermission{Deny: []string{"$JS.API.>"}},
+				Publish: &server.SubjectPermission{Deny: []string{publish}},
 			}},
 		}
-	})
+	}
+}
+
+// quiet keeps nats.go from printing what the server denies.
+var quiet = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+
+// denied is a server with a user that may publish and not use JetStream's API.
+func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
+	t.Helper()
+	s := startServer(t, withJetStream(t), withUserWhoMayNot("$JS.API.>"))
 	nc := dial(t, s, nats.UserInfo("all", "p"))
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -118,7 +127,7 @@ func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 	if _, err := js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})), nil)
+	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +136,7 @@ func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 }
 
 func TestJetStreamDescribeWithTheAPIDenied(t *testing.T) {
+	t.Parallel() // it waits for what is not answered
 	_, j := denied(t)
 	s := describe(t, j, "orders.new")
 	if s.Publish.StoredBy.V != "ORDERS" || s.Publish.DedupWindow.State != broker.StateUnknown || s.Durability.State != broker.StateUnknown {

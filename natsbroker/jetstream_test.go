@@ -31,13 +31,13 @@ func newRig(tb testing.TB, o *natsbroker.JetStreamOptions) *rig {
 	return rigOn(tb, s, o)
 }
 
-func rigOn(tb testing.TB, s *server.Server, o *natsbroker.JetStreamOptions) *rig {
+func rigOn(tb testing.TB, s *server.Server, o *natsbroker.JetStreamOptions, opts ...nats.Option) *rig {
 	tb.Helper()
-	js, err := jetstream.New(dial(tb, s))
+	js, err := jetstream.New(dial(tb, s, opts...))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	j, err := natsbroker.NewJetStream(dial(tb, s), o)
+	j, err := natsbroker.NewJetStream(dial(tb, s, opts...), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
