@@ -119,7 +119,7 @@ func (b *Broker) Close(ctx context.Context) error {
 				err = errors.Join(err, &LossError{lost})
 			}
 		}
-		err = errors.Join(err, b.trips.wait(ctx))
+		b.trips.stop()
 		b.ledger.stop()
 	})
 	if b.watch != nil {

@@ -121,6 +121,24 @@ func TestCoreConfirmedPublishOnALostConnection(t *testing.T) {
 	}
 }
 
+// A round trip on a new connection says nothing of what was sent on the old one.
+func TestCoreConfirmationIsOfTheSameConnection(t *testing.T) {
+	b := newBroker(t, startServer(t), nil, quick)
+	reconnect := func() {
+		publish(t, b, broker.Message{Subject: "a"})
+		if err := b.Conn().ForceReconnect(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the connection is made again", func() bool { return b.Conn().Stats().Reconnects > 0 && b.Conn().IsConnected() })
+	}
+	if err := b.AwaitReceived(soon(t), reconnect); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the loss of the connection", err)
+	}
+	if err := b.AwaitReceived(soon(t), func() { publish(t, b, broker.Message{Subject: "a"}) }); err != nil {
+		t.Error(err)
+	}
+}
+
 // faultyServer greets, answers pings, and hangs up when it reads the word.
 type faultyServer struct {
 	address string
@@ -200,6 +218,34 @@ func TestCoreConfirmedPublishEndsWithItsContext(t *testing.T) {
 	if err := receive(t, result, "the confirmation"); err != nil {
 		t.Error(err)
 	}
+}
+
+// Close does not wait for those who have all the time in the world.
+func TestCoreConfirmedPublishEndsWithItsBroker(t *testing.T) {
+	s := startServer(t)
+	nc := dial(t, s, nats.MaxReconnects(-1), nats.ReconnectWait(time.Hour))
+	b := brokerOn(t, nc, &natsbroker.Options{Confirm: true, RequestTimeout: time.Millisecond})
+	publish(t, b, broker.Message{Subject: "a"})
+	takeDown(t, s, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	far, cancelFar := context.WithTimeout(ctx, time.Hour)
+	defer cancelFar()
+	const n = 10
+	results := make(chan error, n)
+	for range n {
+		go func() {
+			_, err := b.Publish(far, broker.Message{Subject: "a"})
+			results <- err
+		}()
+	}
+	eventually(t, "all of them wait", func() bool { return b.WaitingForTrips() == n-1 })
+	wantUnknown(t, b.Close(t.Context()), context.DeadlineExceeded)
+	for range n - 1 {
+		wantUnknown(t, receive(t, results, "a publish"), broker.ErrClosed)
+	}
+	cancel() // the one that made a round trip of its own
+	wantUnknown(t, receive(t, results, "the first publish"), context.Canceled)
 }
 
 func TestCoreConfirmRefusesBadInput(t *testing.T) {

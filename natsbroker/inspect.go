@@ -43,8 +43,8 @@ func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findin
 			limit(o.FlusherTimeout)+" (nats.FlusherTimeout of the connection)", "dial with nats.FlusherTimeout(5*time.Second), or by Connect")
 	}
 	if notice := o.PingInterval * time.Duration(o.MaxPingsOut+1); o.PingInterval <= 0 || notice > slowNotice {
-		add("slow-notice", "a server that is silent is noticed after "+limit(notice)+
-			" (nats.PingInterval and nats.MaxPingsOutstanding of the connection)", "dial with nats.PingInterval(3*time.Second), or by Connect")
+		add("slow-notice", "messages may go to a server that is silent "+limit(notice)+
+			" before that is noticed (nats.PingInterval and nats.MaxPingsOutstanding of the connection)", "dial with nats.PingInterval(3*time.Second), or by Connect")
 	}
 	switch {
 	case !o.AllowReconnect:

@@ -81,8 +81,11 @@ func (b *Broker) awaitReceived(ctx context.Context, before mark) error {
 // knows whether it arrived.
 func (b *Broker) unconfirmed(subject string, err error) error {
 	e := b.uncertain("publish", subject, err)
-	if e.Kind == nil && errors.Is(err, errConnectionLost) {
+	switch {
+	case errors.Is(err, errConnectionLost):
 		e.Kind, e.Retryable = broker.ErrUnavailable, true
+	case errors.Is(err, errBrokerClosed):
+		e.Kind = broker.ErrClosed
 	}
 	return e
 }

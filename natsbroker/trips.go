@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -12,10 +13,11 @@ import (
 type trips struct {
 	flush func(context.Context) error // one round trip; the context has a deadline
 
-	mu    sync.Mutex
-	under bool          // a round trip is under way
-	next  *trip         // of those who wait for its end; nil: nobody does
-	idle  chan struct{} // closed when none is under way any more; nil: nobody waits for that
+	mu      sync.Mutex
+	under   bool  // a round trip is under way
+	current *trip // the one under way, if it is shared
+	next    *trip // of those who wait for its end; nil: nobody does
+	stopped bool
 }
 
 // trip is a round trip of several callers.
@@ -33,6 +35,10 @@ const never = 100 * 365 * 24 * time.Hour
 // do returns when a round trip has been made that began after the call.
 func (t *trips) do(ctx context.Context) error {
 	t.mu.Lock()
+	if t.stopped {
+		t.mu.Unlock()
+		return errBrokerClosed
+	}
 	if !t.under {
 		t.under = true
 		t.mu.Unlock()
@@ -72,40 +78,43 @@ func (t *trips) leave(shared *trip) {
 func (t *trips) ended() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	shared := t.next
-	t.next, t.under = nil, shared != nil
-	switch {
-	case shared != nil:
-		go t.run(shared)
-	case t.idle != nil:
-		close(t.idle)
-		t.idle = nil
+	t.current, t.next = t.next, nil
+	t.under = t.current != nil
+	if t.under {
+		go t.run(t.current)
 	}
 }
 
 func (t *trips) run(shared *trip) {
 	defer t.ended()
 	defer shared.cancel()
-	shared.err = t.flush(shared.ctx)
-	close(shared.done)
+	err := t.flush(shared.ctx)
+	if errors.Is(err, context.Canceled) { // by stop: its callers are still there, if anybody is
+		err = errBrokerClosed
+	}
+	shared.end(err)
 }
 
-// wait returns when no round trip is under way. Each ends with its callers.
-func (t *trips) wait(ctx context.Context) error {
+// end tells the callers.
+func (s *trip) end(err error) {
+	s.err = err
+	close(s.done)
+}
+
+// stop ends the round trips that are shared, and joins the one under way. One
+// that its caller makes alone ends with its caller.
+func (t *trips) stop() {
 	t.mu.Lock()
-	if !t.under {
-		t.mu.Unlock()
-		return nil
-	}
-	if t.idle == nil {
-		t.idle = make(chan struct{})
-	}
-	idle := t.idle
+	t.stopped = true
+	current, next := t.current, t.next
+	t.next = nil
 	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if next != nil {
+		next.cancel()
+		next.end(errBrokerClosed)
+	}
+	if current != nil {
+		current.cancel()
+		<-current.done
 	}
 }

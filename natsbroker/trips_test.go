@@ -57,9 +57,7 @@ func TestTripsAreShared(t *testing.T) {
 		if failed != 63 || s.made.Load() != 2 {
 			t.Errorf("%d callers share what became of the second of %d round trips, want 63 and 2", failed, s.made.Load())
 		}
-		if err := s.wait(t.Context()); err != nil {
-			t.Error(err)
-		}
+		s.stop()
 	})
 }
 
@@ -79,23 +77,39 @@ func TestTripsEndWithTheirCallers(t *testing.T) {
 				t.Errorf("got %v, want the callers' deadline", err)
 			}
 		}
-		if err := s.wait(t.Context()); err != nil { // whatever was begun has ended
-			t.Error(err)
-		}
-		go func() { results <- s.do(t.Context()) }()
 		synctest.Wait()
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := s.wait(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want to wait for the round trip under way", err)
+		if s.under || s.next != nil {
+			t.Error("a round trip is under way, or waited for, for nobody")
 		}
-		waited := make(chan error)
-		go func() { waited <- s.wait(t.Context()) }()
-		synctest.Wait()
+	})
+}
+
+// What is shared ends with the broker, what a caller makes alone with its caller.
+func TestTripsAreStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowTrips()
+		first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+		for _, result := range []chan error{first, second} {
+			go func() { result <- s.do(t.Context()) }()
+			synctest.Wait()
+		}
 		s.release <- nil
-		if err := errors.Join(<-results, <-waited); err != nil {
+		synctest.Wait()
+		go func() { third <- s.do(t.Context()) }()
+		synctest.Wait()
+		s.stop()
+		for _, result := range []chan error{second, third} {
+			if err := <-result; !errors.Is(err, errBrokerClosed) {
+				t.Errorf("got %v, want the broker's end", err)
+			}
+		}
+		if err := <-first; err != nil {
 			t.Error(err)
 		}
+		if err := s.do(t.Context()); !errors.Is(err, errBrokerClosed) {
+			t.Errorf("afterwards: got %v", err)
+		}
+		s.stop() // again
 	})
 }
 
