@@ -62,7 +62,9 @@ func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig
 
 // EnsureConsumer creates a durable pull consumer if there is none of that name
 // (cfg.Durable, or cfg.Name), or else compares it with cfg as EnsureStream does.
-// The stream must exist. [DeadLetters].Metadata adds a dead-letter subject.
+// The stream must exist, and a filter match one of its subjects: the server would
+// take one by which nothing is ever delivered. [DeadLetters].Metadata adds a
+// dead-letter subject.
 func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (Ensured, error) {
 	const op = "ensure consumer"
 	if cfg.Durable == "" {
@@ -82,6 +84,9 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
+	if err := j.checkFilter(ctx, op, name, stream, &cfg); err != nil {
+		return Ensured{}, err
+	}
 	return j.ensure(op, name, func() (any, error) {
 		info, err := j.consumerInfo(ctx, n)
 		if err != nil {
@@ -92,6 +97,22 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 		_, err := j.api.CreateConsumer(ctx, stream, cfg)
 		return err
 	}, cfg)
+}
+
+// checkFilter refuses a filter by which nothing is delivered.
+func (j *JetStream) checkFilter(ctx context.Context, op, name, stream string, c *jetstream.ConsumerConfig) error {
+	if len(filters(c)) == 0 {
+		return nil
+	}
+	s, err := j.api.Stream(ctx, stream)
+	if err != nil {
+		return j.failure(op, name, err)
+	}
+	config := &s.CachedInfo().Config
+	if dead := deadFilter(config, c); dead != "" {
+		return &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: filterLimit(config)}
+	}
+	return nil
 }
 
 // ensure reads, and creates what is not there. If somebody else has created it

@@ -24,7 +24,11 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	config := stream.CachedInfo().Config
 	s.Kind = "consumer"
 	storage(s, &config)
-	s.Receive = receivingFrom(&info.Config, &config)
+	deletes := "a delete is confirmed by the server"
+	if j.options.Unconfirmed {
+		deletes = "a delete is not confirmed (Unconfirmed): the message of one that is lost comes again"
+	}
+	s.Receive = receivingFrom(&info.Config, &config, deletes)
 	if info.Config.MaxDeliver > 0 && s.Receive.DeadLetter.State == broker.StateNone {
 		s.Receive.DeadLetter = j.advisories(ctx, n)
 	}
@@ -46,10 +50,10 @@ func (j *JetStream) advisories(ctx context.Context, n consumerName) broker.Fact[
 }
 
 // receivingFrom is the receive side of a consumer.
-func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig) broker.Receiving {
+func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig, deletes string) broker.Receiving {
 	r := broker.Receiving{
 		Offered:      broker.Known(true, jsDocsAcks),
-		Guarantee:    broker.Known(broker.GuaranteeAtLeastOnce, "ack_policy"),
+		Guarantee:    broker.Known(broker.GuaranteeAtLeastOnce, "ack_policy; "+deletes),
 		Ordering:     broker.Known(broker.OrderingTotal, jsDocsAcks),
 		Strict:       broker.Known(c.MaxAckPending == 1, "max_ack_pending"),
 		Distribution: broker.Known(broker.DistributionCompeting, jsDocs),
@@ -64,6 +68,9 @@ func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig) 
 	}
 	if _, err := readConsumer(consumerName{stream.Name, c.Name}, c); err != nil {
 		r.Offered = broker.Known(false, err.Error())
+	}
+	if dead := deadFilter(stream, c); dead != "" {
+		r.Offered = broker.Known(false, "its filter "+dead+" matches none of the stream's subjects")
 	}
 	if c.MaxAckPending > 0 {
 		r.InFlight = broker.Known(c.MaxAckPending, "max_ack_pending")

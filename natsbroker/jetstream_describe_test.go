@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,80 @@ func TestJetStreamDescribeSeesMappings(t *testing.T) {
 	info := r.info("ORDERS/c")
 	if info.NumPending != 0 {
 		t.Errorf("describing stored %d messages", info.NumPending)
+	}
+}
+
+// What an import brings elsewhere is seen by a trace, and its end is not: it is
+// unknown, and found by the checklist.
+func TestJetStreamDescribeSeesImports(t *testing.T) {
+	s := startServer(t, withJetStream(t), func(o *server.Options) {
+		owner, guest := server.NewAccount("OWNER"), server.NewAccount("GUEST")
+		o.Accounts = []*server.Account{owner, guest}
+		o.Users = []*server.User{{Username: "owner", Password: "p", Account: owner}, {Username: "guest", Password: "p", Account: guest}}
+	})
+	owner, guest := account(t, s, "OWNER"), account(t, s, "GUEST")
+	if err := owner.AddServiceExport("orders.new", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := guest.AddServiceImport(owner, "orders.new", "orders.new"); err != nil {
+		t.Fatal(err)
+	}
+	there := rigOn(t, s, nil, nats.UserInfo("owner", "p"))
+	there.orders()
+	here := rigOn(t, s, nil, nats.UserInfo("guest", "p"))
+	here.stream(jetstream.StreamConfig{Name: "OWN", Subjects: []string{"own"}})
+	if got := describe(t, here, "orders.new"); got.Publish.StoredBy.State != broker.StateUnknown || got.Publish.StoredBy.From == "" {
+		t.Errorf("what an import takes elsewhere: got\n%s", got)
+	}
+	if err := broker.Require(soon(t), here, "orders.new", broker.NeedStored()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("what is unknown passed: %v", err)
+	}
+	for subject, want := range map[string]string{"orders.new": "warning", "own": ""} {
+		found, err := broker.Check(soon(t), here, subject, broker.Usage{Publishes: true, Idempotent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range found {
+			if f.Code == "persistence-cliff" {
+				got = f.Severity.String()
+			}
+		}
+		if got != want {
+			t.Errorf("%s: the cliff is %q, want %q, in %s", subject, got, want, found)
+		}
+	}
+	if got := describe(t, there, "orders.new"); got.Publish.StoredBy.V != "ORDERS" {
+		t.Errorf("in the account of the stream: got\n%s", got)
+	}
+	if n := there.info("ORDERS/c").NumPending; n != 0 {
+		t.Errorf("describing stored %d messages", n)
+	}
+}
+
+func account(t *testing.T, s *server.Server, name string) *server.Account {
+	t.Helper()
+	a, err := s.LookupAccount(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.EnableJetStream(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestJetStreamDescribesWhatADeleteIs(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	for _, unconfirmed := range []bool{false, true} {
+		r := rigOn(t, s, &natsbroker.JetStreamOptions{Unconfirmed: unconfirmed})
+		if !unconfirmed {
+			r.orders()
+		}
+		from := describe(t, r, "ORDERS/c").Receive.Guarantee.From
+		if strings.Contains(from, "not confirmed") != unconfirmed {
+			t.Errorf("unconfirmed %v: the guarantee is from %q", unconfirmed, from)
+		}
 	}
 }
 

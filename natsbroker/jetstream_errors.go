@@ -23,6 +23,13 @@ var ErrFull = errors.New("the stream is full and refuses new messages: delete so
 var errNoStream = errors.New("no stream answered: add the subject to a stream, with EnsureStream or the nats tool, " +
 	"or publish it on core NATS; while a stream's leader is being replaced it looks the same, see StreamWait")
 
+// jsRemedies say what to do about errors that do not say it themselves.
+var jsRemedies = map[jetstream.ErrorCode]string{
+	10014: "EnsureConsumer or the nats tool makes one",
+	10059: "EnsureStream or the nats tool makes one",
+	10149: "EnsureConsumer or the nats tool makes one",
+}
+
 // jsCategories maps JetStream's error codes to categories. The list of codes is
 // nats-server's server/errors.json.
 var jsCategories = map[jetstream.ErrorCode]struct {
@@ -90,16 +97,17 @@ func (j *JetStream) failure(op, name string, err error) *broker.Error {
 		if api.ErrorCode == 10077 && isFull(api) {
 			e.Err = fmt.Errorf("%w: %w", ErrFull, err)
 		}
+		if remedy := jsRemedies[api.ErrorCode]; remedy != "" {
+			e.Err = fmt.Errorf("%w: %s", err, remedy)
+		}
 	case errors.Is(err, errNoStream):
 		e.Kind, e.Retryable = broker.ErrNotFound, true
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		e.Kind, e.Retryable = broker.ErrUnavailable, true
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
+	case errors.Is(err, errConsumerDeleted):
 		e.Kind = broker.ErrNotFound
 	case errors.Is(err, nats.ErrNoResponders): // of JetStream's own API
 		e.Kind, e.Retryable = broker.ErrUnavailable, true
-	case errors.Is(err, errConsumerDeleted):
-		e.Kind = broker.ErrNotFound
 	case errors.Is(err, errNoAnswer):
 		e.Kind, e.Retryable = broker.ErrUnavailable, true
 	}

@@ -198,9 +198,6 @@ func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bo
 func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
 	n := consumerName{stream.Name, s.group}
 	info, err := s.consumerInfo(s.ctx, n)
-	if notFound(err) {
-		return nil, fmt.Errorf("consumer %s: %w; EnsureConsumer or the nats tool makes one", n, err)
-	}
 	if err != nil {
 		return nil, err
 	}
