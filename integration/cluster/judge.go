@@ -1,0 +1,224 @@
+// Package cluster runs JetStream and core NATS on servers that are killed,
+// paused and cut off, and judges what their clients saw.
+//
+//	go test ./cluster              three faults, about a minute
+//	go test ./cluster -minutes 10  faults for ten minutes
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// message is the n-th of its key, counted from 1 in the order of publishing.
+type message struct{ key, n int }
+
+func (m message) String() string { return fmt.Sprintf("%d-%d", m.key, m.n) }
+
+// event is a delivery, or a delete that the server has confirmed.
+type event struct {
+	message  message
+	receiver int
+	deleted  bool
+	at       time.Time
+	// Of a delivery:
+	attempt  int
+	leaseEnd time.Time
+}
+
+// window is when a fault lasted.
+type window struct{ begin, end time.Time }
+
+// ackMargin is how long before a fault a delete may have been confirmed that the
+// cluster forgets in it.
+const ackMargin = time.Second
+
+// consumerLog is what all receivers of one consumer saw, in that order.
+type consumerLog struct {
+	name   string
+	keys   []int
+	strict bool // as Describe says: the order survives redelivery
+
+	mu     sync.Mutex
+	events []event
+	seen   map[message]bool
+	last   time.Time     // of a delivery
+	gap    time.Duration // the longest between two
+}
+
+func (l *consumerLog) add(e event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	if e.deleted {
+		return
+	}
+	if l.seen == nil {
+		l.seen = map[message]bool{}
+	}
+	l.seen[e.message] = true
+	if !l.last.IsZero() {
+		l.gap = max(l.gap, e.at.Sub(l.last))
+	}
+	l.last = e.at
+}
+
+// handled is how many different messages have been delivered.
+func (l *consumerLog) handled() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen)
+}
+
+// history is what became of the messages of one run.
+type history struct {
+	acked  map[message]bool // acknowledged to their publisher
+	stored []message        // what the stream has, in its order
+	logs   []*consumerLog
+	faults []window
+}
+
+// verdict is what is wrong with a history, and its figures.
+type verdict struct {
+	lost       []string // acknowledged, and not there
+	duplicates []string // that nothing explains
+	disorder   []string
+	repeated   int // deliveries of a message that was delivered before
+	early      int // of these, before the lease of the delivery before was over
+	forgotten  int // of these, after a delete that was confirmed around a fault
+}
+
+func (v verdict) ok() bool { return len(v.lost)+len(v.duplicates)+len(v.disorder) == 0 }
+
+// judge holds a history against what JetStream promises: what was acknowledged
+// is in the stream, once, and delivered to each consumer; messages of a key are
+// stored in the order in which they were published; a message whose delete was
+// confirmed does not come again; and deliveries come in the order that each
+// consumer promises.
+func judge(h history) verdict {
+	var v verdict
+	v.stream(h)
+	for _, l := range h.logs {
+		v.delivered(h, l)
+		v.repeats(h, l)
+		if l.strict {
+			v.strictOrder(l)
+		} else {
+			v.firstOrder(l)
+		}
+	}
+	return v
+}
+
+func (v *verdict) stream(h history) {
+	times := map[message]int{}
+	last := map[int]int{}
+	for _, m := range h.stored {
+		times[m]++
+		if m.n < last[m.key] {
+			v.disorder = append(v.disorder, fmt.Sprintf("%v is stored after %d", m, last[m.key]))
+		}
+		last[m.key] = max(last[m.key], m.n)
+	}
+	for _, m := range sorted(times) {
+		if n := times[m]; n > 1 {
+			v.duplicates = append(v.duplicates, fmt.Sprintf("%v is stored %d times", m, n))
+		}
+	}
+	for _, m := range sorted(h.acked) {
+		if times[m] == 0 {
+			v.lost = append(v.lost, fmt.Sprintf("%v is not in the stream", m))
+		}
+	}
+}
+
+// sorted makes what is found independent of the order of maps.
+func sorted[V any](of map[message]V) []message {
+	return slices.SortedFunc(maps.Keys(of), func(a, b message) int {
+		if a.key != b.key {
+			return a.key - b.key
+		}
+		return a.n - b.n
+	})
+}
+
+func (v *verdict) delivered(h history, l *consumerLog) {
+	for _, m := range sorted(h.acked) {
+		if slices.Contains(l.keys, m.key) && !l.seen[m] {
+			v.lost = append(v.lost, fmt.Sprintf("%v was never delivered by %s", m, l.name))
+		}
+	}
+}
+
+// repeats explains each further delivery of a message: one before it was not
+// settled, or a fault has made the cluster forget that it was.
+func (v *verdict) repeats(h history, l *consumerLog) {
+	deleted := map[message]time.Time{}
+	leases := map[message]time.Time{}
+	for _, e := range l.events {
+		if e.deleted {
+			deleted[e.message] = e.at
+			continue
+		}
+		lease, again := leases[e.message]
+		leases[e.message] = e.leaseEnd
+		if !again {
+			continue
+		}
+		v.repeated++
+		if e.at.Before(lease) {
+			v.early++
+		}
+		confirmed, ok := deleted[e.message]
+		switch {
+		case !ok:
+		case h.during(confirmed):
+			v.forgotten++
+		default:
+			v.duplicates = append(v.duplicates, fmt.Sprintf("%v, attempt %d, came to %s %v after its delete was confirmed",
+				e.message, e.attempt, l.name, e.at.Sub(confirmed)))
+		}
+	}
+}
+
+// during reports whether something was going on in the cluster.
+func (h history) during(at time.Time) bool {
+	return slices.ContainsFunc(h.faults, func(f window) bool {
+		return at.After(f.begin.Add(-ackMargin)) && at.Before(f.end)
+	})
+}
+
+// strictOrder: only the latest message may come again.
+func (v *verdict) strictOrder(l *consumerLog) {
+	latest := map[int]int{}
+	for _, e := range l.events {
+		if e.deleted {
+			continue
+		}
+		if e.message.n < latest[e.message.key] {
+			v.disorder = append(v.disorder, fmt.Sprintf("%v, attempt %d, came to %s after %d", e.message, e.attempt, l.name, latest[e.message.key]))
+		}
+		latest[e.message.key] = max(latest[e.message.key], e.message.n)
+	}
+}
+
+// firstOrder: each receiver gets first deliveries in the order of the stream.
+func (v *verdict) firstOrder(l *consumerLog) {
+	type reader struct{ receiver, key int }
+	latest := map[reader]int{}
+	seen := map[message]bool{}
+	for _, e := range l.events {
+		if e.deleted || e.attempt > 1 || seen[e.message] {
+			continue
+		}
+		seen[e.message] = true
+		r := reader{e.receiver, e.message.key}
+		if e.message.n < latest[r] {
+			v.disorder = append(v.disorder, fmt.Sprintf("%v came to receiver %d of %s for the first time after %d", e.message, e.receiver, l.name, latest[r]))
+		}
+		latest[r] = max(latest[r], e.message.n)
+	}
+}

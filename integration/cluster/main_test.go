@@ -1,0 +1,59 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/natsbroker"
+)
+
+var minutes = flag.Float64("minutes", 0, "for how long the cluster is damaged; 0: one fault of each kind")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds what a test waits for. It is reached by failures only.
+const patience = 90 * time.Second
+
+// await polls a condition that cannot be awaited otherwise, such as a server's
+// state.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// connect dials as a service would.
+func connect(t *testing.T, url string, o *natsbroker.JetStreamOptions, natsOpts ...nats.Option) *natsbroker.JetStream {
+	t.Helper()
+	j, err := natsbroker.ConnectJetStream(t.Context(), url, o, natsOpts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAtEnd(t, j)
+	return j
+}
+
+func closeAtEnd(t *testing.T, b broker.Broker) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		// Close tells that a connection was lost after the last flush; here it was.
+		if err := b.Close(ctx); err != nil && !errors.Is(err, broker.ErrOutcomeUnknown) {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
