@@ -17,8 +17,9 @@ const (
 	// defaultWait is how long a Receive waits that does not say.
 	defaultWait = 20 * time.Second
 	// longestPull is how long one request waits at the server. A longer Wait is
-	// several requests, so that one that got lost is not waited for too long.
-	longestPull = 20 * time.Second
+	// several requests: a leader that dies takes those that wait with it, in
+	// silence, and nobody else knows of them.
+	longestPull = 5 * time.Second
 	// shortestPull is how long a Wait of 0 waits: the server counts a message in
 	// for a consumer a moment after it has acknowledged it to its publisher.
 	shortestPull = 5 * time.Millisecond
