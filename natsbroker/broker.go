@@ -107,7 +107,8 @@ func (b *Broker) Conn() *nats.Conn { return b.conn }
 // messages wait in its buffer, Close waits for it within ctx (or
 // [Options].RequestTimeout where ctx has no deadline) and returns an error
 // matching [broker.ErrOutcomeUnknown] if they could not be sent. If it closes
-// the connection then, they are gone, and a [*LossError] tells their number.
+// the connection then, they are gone, and a [*LossError] tells their number, as of
+// other losses that Flush has not told.
 func (b *Broker) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.release.Do(func() {
@@ -115,10 +116,8 @@ func (b *Broker) Close(ctx context.Context) error {
 		err = errors.Join(err, b.flushAtClose(ctx))
 		if b.owned {
 			b.conn.Close()
-			if lost := b.ledger.forFlush(); lost != (Loss{}) {
-				err = errors.Join(err, &LossError{lost})
-			}
 		}
+		err = errors.Join(err, b.lossError("close"))
 		b.trips.stop()
 		b.ledger.stop()
 	})

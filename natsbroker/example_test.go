@@ -2,11 +2,13 @@ package natsbroker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/natsbroker"
@@ -111,4 +113,57 @@ func ExampleBroker_Respond() {
 	// 3.20
 	// responder answered with error 404: no such price
 	// nats request "nobody": no responders: nats: no responders available for request
+}
+
+// With Confirm, a receipt says that the server has the message.
+func ExampleOptions_confirm() {
+	s := exampleServer()
+	defer s.Shutdown()
+	ctx := context.Background()
+
+	b, err := natsbroker.Connect(ctx, s.ClientURL(), &natsbroker.Options{
+		Confirm:         true,
+		RefuseWhileDown: true,
+		OnLoss:          func(lost natsbroker.Loss) { fmt.Println("lost:", lost) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = b.Close(ctx) }()
+	receipt, err := b.Publish(ctx, broker.Message{Subject: "orders.placed", Body: []byte("tea")})
+	fmt.Println(receipt.Outcome, err, b.Losses())
+	// Output: received <nil> {0 0}
+}
+
+// A responder with a Service is found by other clients of NATS, such as
+// `nats micro list`; here by one that asks everybody.
+func ExampleService() {
+	s := exampleServer()
+	defer s.Shutdown()
+	ctx := context.Background()
+
+	b, err := natsbroker.Connect(ctx, s.ClientURL(), &natsbroker.Options{
+		Service: natsbroker.Service{Name: "prices", Version: "1.0.0", Description: "what things cost"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = b.Close(ctx) }()
+	_, err = b.Respond(ctx, "price", func(context.Context, *broker.Delivery) (broker.Message, error) {
+		return broker.Message{Body: []byte("3.20")}, nil
+	}, broker.Group("prices"))
+	if err != nil {
+		panic(err)
+	}
+	for answer, err := range b.Gather(ctx, broker.Message{Subject: "$SRV.INFO"}, broker.Silence(100*time.Millisecond)) {
+		if err != nil {
+			panic(err)
+		}
+		var info micro.Info
+		if err := json.Unmarshal(answer.Body, &info); err != nil {
+			panic(err)
+		}
+		fmt.Println(info.Name, info.Version, info.Endpoints[0].Subject, info.Endpoints[0].QueueGroup)
+	}
+	// Output: prices 1.0.0 price prices
 }

@@ -31,12 +31,19 @@ func (b *Broker) flush(ctx context.Context, op string) error {
 	if err := b.roundTrip(ctx); err != nil {
 		return b.uncertain(op, "", err)
 	}
-	if lost := b.ledger.forFlush(); lost != (Loss{}) {
-		e := b.uncertain(op, "", &LossError{lost})
-		e.Kind = broker.ErrUnavailable
-		return e
+	return b.lossError(op)
+}
+
+// lossError is what was lost and not told by a flush yet; nil if nothing was.
+func (b *Broker) lossError(op string) error {
+	lost := b.ledger.forFlush()
+	if lost == (Loss{}) {
+		return nil
 	}
-	return nil
+	return &broker.Error{
+		Backend: backend, Op: op, Kind: broker.ErrUnavailable, Err: &LossError{lost},
+		OutcomeUnknown: lost.Uncertain > 0,
+	}
 }
 
 // roundTrip returns when the server has read what was sent before. ctx has a

@@ -199,6 +199,23 @@ func TestCoreUncertainMessagesAreCounted(t *testing.T) {
 	}
 }
 
+// Close tells of a loss that nobody was told of, also on a connection that is not
+// its own and down.
+func TestCoreCloseTellsOfLosses(t *testing.T) {
+	s := startServer(t)
+	b := newBroker(t, s, nil, nats.ReconnectWait(time.Hour))
+	publish(t, b, broker.Message{Subject: "a"})
+	takeDown(t, s, b)
+	err := b.Close(soon(t))
+	wantUnknown(t, err, broker.ErrUnavailable)
+	if lost, ok := errors.AsType[*natsbroker.LossError](err); !ok || lost.Loss != (natsbroker.Loss{Uncertain: 1}) {
+		t.Errorf("got %v, want 1 uncertain", err)
+	}
+	if err := b.Close(soon(t)); err != nil {
+		t.Errorf("told again: %v", err)
+	}
+}
+
 // A Broker that publishes nothing has nothing to lose by what others send on
 // its connection.
 func TestCoreLossesAreOfThosePublishing(t *testing.T) {
