@@ -76,6 +76,11 @@ func (a *attributes) seconds(name types.QueueAttributeName) (time.Duration, bool
 	return time.Duration(n) * time.Second, ok
 }
 
+// leastRules are those that hold for every queue of the kind.
+func (q *queue) leastRules() sqsrules.Queue {
+	return sqsrules.Queue{FIFO: q.fifo, ContentDedup: true, MaxMessage: sqsrules.MaxMessage}
+}
+
 // rules is what the checks of messages must know.
 func (q *queue) rules(a *attributes) sqsrules.Queue {
 	return sqsrules.Queue{FIFO: q.fifo, ContentDedup: a.contentDedup, MaxMessage: a.maxMessage}

@@ -126,7 +126,7 @@ func (b *Broker) refuse(m *broker.Message) error {
 	if err != nil {
 		return err
 	}
-	return sqsrules.Check(m, q.rules(defaultAttributes()))
+	return sqsrules.Check(m, q.leastRules())
 }
 
 // refusedHere reports whether this package refused the message, not SQS.

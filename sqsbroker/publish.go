@@ -54,7 +54,7 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 // check returns the queue's URL if the queue takes m. What no queue takes is
 // found without a call.
 func (q *queue) check(ctx context.Context, op string, m *broker.Message) (string, error) {
-	lenient := q.rules(defaultAttributes())
+	lenient := q.leastRules()
 	if err := sqsrules.Check(m, lenient); err != nil {
 		return "", err
 	}

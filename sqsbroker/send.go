@@ -38,7 +38,7 @@ type parcel struct {
 func (q *queue) pack(m *broker.Message) *parcel {
 	w := sqsrules.Pack(m)
 	return &parcel{
-		queue: q, subject: m.Subject, key: m.Key, size: sqsrules.Size(m),
+		queue: q, subject: m.Subject, key: m.Key, size: w.Size(),
 		entry: types.SendMessageBatchRequestEntry{
 			MessageBody:             aws.String(string(w.Body)),
 			MessageAttributes:       attributesOf(w.Attributes),

@@ -36,7 +36,7 @@ func RejectHeader(w Wire, q Queue, reason, source string, attempts int) broker.H
 		h.Set(add.name, add.value)
 		with := Wire{Body: w.Body, Attributes: h}
 		switch {
-		case len(h) <= MaxHeaders && checkSize(with.size(), q) == nil:
+		case len(h) <= MaxHeaders && checkSize(with.Size(), q) == nil:
 		case had:
 			h[add.name] = before
 		default:

@@ -145,9 +145,9 @@ func isText(body []byte) bool {
 	return foreignCharacter(body[plainPrefix(body):]) < 0
 }
 
-// size is that of the body and the attributes as SQS counts it: of each
+// Size is that of the body and the attributes as SQS counts it: of each
 // attribute the name, the type and the value (DG sqs-message-metadata).
-func (w *Wire) size() int {
+func (w *Wire) Size() int {
 	n := len(w.Body)
 	for name, value := range w.Attributes {
 		n += len(name) + len(attributeType) + len(value)
@@ -158,5 +158,5 @@ func (w *Wire) size() int {
 // Size is the size of a message as SQS counts it, once it is packed.
 func Size(m *broker.Message) int {
 	w := Pack(m)
-	return w.size()
+	return w.Size()
 }
