@@ -156,12 +156,19 @@ func TestJetStreamAgreesWithMemory(t *testing.T) {
 
 // bothStreams plays a history on memory and on the server at once.
 type bothStreams struct {
-	*rapid.T
+	failing
 	twins     *twins
 	name      string
 	ctx       context.Context
 	consumers []string
 	held      [][2]*broker.Delivery // memory's, and natsbroker's
+}
+
+// failing is what a test of rapid and one of the testing package have in common.
+type failing interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Error(args ...any)
 }
 
 // side is what both are.
@@ -177,10 +184,10 @@ var (
 	_ side = (*natsbroker.JetStream)(nil)
 )
 
-func newBoth(t *testing.T, rt *rapid.T, r *rig, n int) *bothStreams {
+func newBoth(t *testing.T, f failing, r *rig, n int) *bothStreams {
 	t.Helper()
 	w := &twins{TB: t, played: memory.NewJetStream(nil), real: r}
-	return &bothStreams{T: rt, twins: w, name: "H" + strconv.Itoa(n), ctx: context.WithoutCancel(t.Context())}
+	return &bothStreams{failing: f, twins: w, name: "H" + strconv.Itoa(n), ctx: context.WithoutCancel(t.Context())}
 }
 
 func (b *bothStreams) close() {
@@ -196,12 +203,23 @@ func (b *bothStreams) close() {
 func (b *bothStreams) subject(name string) string { return b.name + "." + name }
 
 func (b *bothStreams) play(h *streamHistory) {
+	b.open(h)
+	for i, s := range h.steps {
+		if why := b.step(&s); why != nil {
+			b.Fatalf("step %d, %+v: %v", i, s, why)
+		}
+	}
+	b.atTheEnd()
+}
+
+// open makes the streams and consumers of a history.
+func (b *bothStreams) open(h *streamHistory) {
 	h.stream.Name = b.name
 	h.stream.Subjects = []string{b.subject("a"), b.subject("b"), b.subject("a.>")}
 	dead := memory.StreamConfig{Name: "DEAD" + b.name, Subjects: []string{b.subject("dead")}, Retention: memory.WorkQueueRetention}
 	ok := b.twins.stream(h.stream) && b.twins.stream(dead) && b.twins.consumer(dead.Name, memory.ConsumerConfig{Durable: "c", AckWait: aLongLease})
 	for _, c := range h.consumers {
-		if c.FilterSubject != ">" {
+		if c.FilterSubject != ">" && c.FilterSubject != "" {
 			c.FilterSubject = b.subject(c.FilterSubject)
 		}
 		if c.DeadLetters.Subject != "" {
@@ -214,11 +232,10 @@ func (b *bothStreams) play(h *streamHistory) {
 		b.Fatal("no streams")
 	}
 	b.consumers = append(b.consumers, dead.Name+"/c")
-	for i, s := range h.steps {
-		if why := b.step(&s); why != nil {
-			b.Fatalf("step %d, %+v: %v", i, s, why)
-		}
-	}
+}
+
+// atTheEnd compares what is left.
+func (b *bothStreams) atTheEnd() {
 	for _, queue := range b.consumers {
 		if why := b.health(queue); why != nil {
 			b.Fatalf("at the end: %v", why)
@@ -270,7 +287,7 @@ func sameErrors(errs [2]error) error {
 	}
 	for _, c := range categories {
 		if errors.Is(errs[0], c) != errors.Is(errs[1], c) {
-			return fmt.Errorf("one is %q: memory says %w, natsbroker %w", c, errs[0], errs[1])
+			return fmt.Errorf("one is %w: memory says %w, natsbroker %w", c, errs[0], errs[1])
 		}
 	}
 	return nil
