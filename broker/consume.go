@@ -75,6 +75,7 @@ type consumer struct {
 	running int             // handlers started and not yet settled
 	asked   int             // messages asked for by the receives under way
 	polling int             // receives under way
+	leading bool            // a goroutine polls, or waits for room to do so
 	told    told
 	tokens  tokens
 	circuit circuit
@@ -132,7 +133,7 @@ func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts 
 
 // begins starts the consumer's goroutines.
 func (c *consumer) begins() {
-	c.polls.Go(c.poll)
+	c.changed()
 	go c.beat()
 }
 
@@ -174,13 +175,5 @@ func (c *consumer) cancelHandlers(cause error) {
 	for r := range c.hand.all() {
 		c.stopBeatLocked(r)
 		r.cancel(cause)
-	}
-}
-
-// changed tells the poller that there may be room now. It does not block.
-func (c *consumer) changed() {
-	select {
-	case c.room <- struct{}{}:
-	default:
 	}
 }

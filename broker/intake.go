@@ -19,20 +19,27 @@ const (
 
 var errNilDelivery = errors.New("the backend's Receive returned a nil delivery")
 
-// poll is the intake: room first, then a receive.
-func (c *consumer) poll() {
+// poll is the intake: room first, then a receive. The caller has the lead. It
+// gives it up, and returns a delivery to handle, when a receive has left no
+// room: whoever makes room next polls next. Once a drain has begun it returns
+// nil.
+func (c *consumer) poll() *run {
+	defer c.giveUpLead()
 	for failures := 0; ; {
 		n := c.awaitRoom()
 		if n == 0 {
-			return
+			return nil
 		}
 		began := time.Now()
-		got, err := c.receive(n)
+		got, own, err := c.receive(n, true)
+		if own != nil {
+			return own
+		}
 		most := receivePauseMax
 		switch {
 		case errors.Is(err, ErrClosed):
 			c.begin(err)
-			return
+			return nil
 		case got > 0, err == nil && time.Since(began) >= receivePauseMin:
 			failures = 0
 			continue
@@ -56,33 +63,37 @@ func (c *consumer) pollMore() {
 		if n == 0 {
 			return
 		}
-		if got, err := c.receive(n); err != nil || got < n {
+		if got, _, err := c.receive(n, false); err != nil || got < n {
 			return
 		}
 	}
 }
 
 // receive asks for n messages, takes them in hand, and starts a further poll
-// if they came in full and there is room for another batch.
-func (c *consumer) receive(n int) (got int, err error) {
+// if they came in full and there is room for another batch. With keep it leaves
+// one to the caller to handle, if there is no room for more.
+func (c *consumer) receive(n int, keep bool) (got int, own *run, err error) {
 	began := time.Now()
 	ds, err := c.receiver.Receive(c.intake, c.queue, n, c.options...)
 	if slices.Contains(ds, nil) {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
 		err = errors.Join(err, errNilDelivery)
 	}
-	took := time.Since(began)
-	c.take(ds, n)
-	if c.observer != nil {
-		c.apart(func() { c.observe(Event{Kind: EventReceived, Messages: len(ds), Took: took, Err: err}) })
+	own = c.take(ds, n, keep)
+	if err != nil || c.observer != nil {
+		c.tellReceived(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
 	}
-	if err != nil && c.intake.Err() == nil && !errors.Is(err, ErrClosed) {
+	return len(ds), own, err
+}
+
+func (c *consumer) tellReceived(e Event) {
+	c.apart(func() { c.observe(e) })
+	if e.Err != nil && c.intake.Err() == nil && !errors.Is(e.Err, ErrClosed) {
 		c.mu.Lock()
 		c.counts.Errors++
 		c.mu.Unlock()
-		c.apart(func() { c.tell(c.intake, nil, err) })
+		c.apart(func() { c.tell(c.intake, nil, e.Err) })
 	}
-	return len(ds), err
 }
 
 // awaitRoom waits until a message may be asked for and returns how many may
@@ -184,8 +195,9 @@ func (c *consumer) pause(d time.Duration) {
 }
 
 // take puts deliveries in hand, of the n that were asked for, and starts those
-// that need not wait. Once a drain has begun it gives them back.
-func (c *consumer) take(ds []*Delivery, n int) {
+// that need not wait, but with keep one for the caller to handle, if there is no
+// room for more. Once a drain has begun it gives them back.
+func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	now := time.Now()
 	var few [10]*run // on the stack, for the frequent case
 	runs := few[:0]
@@ -201,9 +213,17 @@ func (c *consumer) take(ds []*Delivery, n int) {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
 		c.scheduleBeat(r, now)
-		if !begun {
-			c.startInLane(r)
+		if begun || !c.startInLane(r) {
+			continue
 		}
+		if own != nil {
+			go c.work(own)
+		}
+		own = r
+	}
+	if own != nil && (!keep || c.free() > 0) {
+		go c.work(own)
+		own = nil
 	}
 	if c.batch > 0 && len(ds) >= c.batch {
 		c.pollInParallel()
@@ -217,6 +237,7 @@ func (c *consumer) take(ds []*Delivery, n int) {
 	if begun {
 		c.releaseUnstarted(runs, 0)
 	}
+	return own
 }
 
 // pollInParallel adds a poll if there is room for a full batch beside those

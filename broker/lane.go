@@ -10,40 +10,34 @@ import "time"
 // than an hour they do come with it: no longer one is asked for.
 const laneGap = 2 * time.Second
 
-// startInLane starts a delivery, or lets it wait behind the earlier one of its
-// key. The caller holds mu.
-func (c *consumer) startInLane(r *run) {
+// startInLane reports whether a delivery starts now, for the caller to handle;
+// else it waits behind the earlier one of its key, or for a slot. The caller
+// holds mu.
+func (c *consumer) startInLane(r *run) bool {
 	key := r.delivery.Key
 	if key == "" {
-		c.start(r)
-		return
+		return c.start(r)
 	}
 	if first := c.lanes[key]; first != nil {
 		first.behind = append(first.behind, r)
 		c.behind++
-		return
+		return false
 	}
 	c.lanes[key] = r
-	c.start(r)
+	return c.start(r)
 }
 
-// start runs a delivery's handler on a goroutine of its own, or lets it wait
-// for a slot; once a drain has begun, for stopIntake, which gives it back. The
-// caller holds mu.
-func (c *consumer) start(r *run) {
+// start takes a slot for a delivery, or lets it wait for one; once a drain has
+// begun, for stopIntake, which gives it back. The caller holds mu, and handles
+// the delivery if it has a slot.
+func (c *consumer) start(r *run) bool {
 	if c.begun || c.running >= c.concurrency {
 		c.ready = append(c.ready, r)
-		return
+		return false
 	}
 	c.running++
-	switch {
-	case r.lost: // while it waited
-		go r.skip()
-	case c.overLimit(r.delivery):
-		go r.exhausted()
-	default:
-		go call(r, c.handler, r.delivery, r)
-	}
+	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
+	return true
 }
 
 // finished takes a delivery out of hand that is settled, or left, and starts
@@ -58,10 +52,12 @@ func (c *consumer) finished(r *run) {
 		c.mu.Lock()
 	}
 	c.running--
-	c.nextInLane(r)
-	c.startReady()
+	r.next = c.nextInLane(r)
 	c.letGo(r)
-	c.changed()
+	c.startReady()
+	if r.next != nil && c.free() > 0 {
+		c.changedLocked()
+	}
 }
 
 // letGo takes a delivery out of hand; while draining it goes into the report.
@@ -81,15 +77,16 @@ func (c *consumer) letGo(r *run) {
 	c.leaveLocked()
 }
 
-// nextInLane starts the delivery behind one that is done. The caller holds mu.
-func (c *consumer) nextInLane(r *run) {
+// nextInLane starts the delivery behind one that is done, and returns it for the
+// caller to handle. The caller holds mu.
+func (c *consumer) nextInLane(r *run) *run {
 	key := r.delivery.Key
 	if key == "" {
-		return
+		return nil
 	}
 	if len(r.behind) == 0 {
 		delete(c.lanes, key)
-		return
+		return nil
 	}
 	next := r.behind[0]
 	r.behind[0] = nil
@@ -97,7 +94,10 @@ func (c *consumer) nextInLane(r *run) {
 	r.behind = nil
 	c.behind--
 	c.lanes[key] = next
-	c.start(next)
+	if !c.start(next) {
+		return nil
+	}
+	return next
 }
 
 // startReady starts deliveries that wait for a slot. The caller holds mu.
@@ -107,6 +107,7 @@ func (c *consumer) startReady() {
 		c.ready[0] = nil
 		c.ready = c.ready[1:]
 		c.start(next)
+		go c.work(next)
 	}
 }
 

@@ -16,6 +16,9 @@ type run struct {
 	deletion  deletion
 	fate      fate
 
+	late, exhausted bool // set as it starts: its lease is lost, or its attempts are used up
+	next            *run // started in its place as it ended
+
 	// Guarded by the consumer's mu:
 	before, after *run          // in hand
 	behind        []*run        // those of its key that wait for this one, the first of them
@@ -161,8 +164,20 @@ func (r *run) over(now time.Time) bool {
 	return !end.IsZero() && !now.Before(end)
 }
 
-// exhausted puts a delivery to rest that has had its attempts already.
-func (r *run) exhausted() {
+// handle settles a delivery by what its handler returns, if that may run.
+func (r *run) handle() {
+	switch {
+	case r.late:
+		r.skip()
+	case r.exhausted:
+		r.rest()
+	default:
+		call(r, r.consumer.handler, r.delivery, r)
+	}
+}
+
+// rest puts a delivery to rest that has had its attempts already.
+func (r *run) rest() {
 	c := r.consumer
 	defer c.finished(r)
 	defer r.cancel(context.Canceled)

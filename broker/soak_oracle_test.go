@@ -188,22 +188,20 @@ func (o *oracle) returns(h *soakHandle, d *broker.Delivery, err error, inTime bo
 	}
 }
 
-// checkGoroutines: a consumer that is drained has left none. The first count may
-// hold one that has just ended.
+// checkGoroutines: a consumer that is drained has left none.
 func (o *oracle) checkGoroutines(before int) {
-	if runtime.NumGoroutine() <= before {
-		return
-	}
 	if now, stacks := goroutines(); now > before {
 		o.violate(ruleGoroutine, "%d after a drain, %d before: %s", now, before, stacks)
 	}
 }
 
-// goroutines counts those that have not ended.
+// goroutines counts those of the caller's bubble.
 func goroutines() (n int, stacks []byte) {
 	stacks = make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	return bytes.Count(stacks, []byte("\n\ngoroutine ")) + 1, stacks
+	own, _, _ := bytes.Cut(stacks, []byte("]:\n")) // of the caller
+	_, bubble, _ := bytes.Cut(own, []byte(", "))
+	return bytes.Count(stacks, append(append([]byte(", "), bubble...), "]:\n"...)), stacks
 }
 
 // checkDrained: no handler of the soak takes longer than a drain's grace.

@@ -54,7 +54,8 @@ func TestSoak(t *testing.T) {
 // whatever number of processors.
 func TestSoakReplays(t *testing.T) {
 	const messages = 1500
-	run := func(fifo bool, seed uint64, processors int) (log uint64) {
+	run := func(t *testing.T, fifo bool, seed uint64, processors int) (log uint64) {
+		t.Helper()
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
 		synctest.Test(t, func(t *testing.T) {
 			s := newSoak(t, fifo, seed, messages)
@@ -63,18 +64,21 @@ func TestSoakReplays(t *testing.T) {
 			if s.faults == 0 || s.drains < 3 || s.logged < 3*messages {
 				t.Errorf("%d faults, %d drains, %d events: the run proves nothing", s.faults, s.drains, s.logged)
 			}
+			for _, v := range s.violations {
+				t.Error(v)
+			}
 		})
 		return log
 	}
 	for _, fifo := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fifo=%v", fifo), func(t *testing.T) {
-			first := run(fifo, 1, 2)
+			first := run(t, fifo, 1, 2)
 			for _, processors := range []int{2, 1} {
-				if again := run(fifo, 1, processors); again != first {
+				if again := run(t, fifo, 1, processors); again != first {
 					t.Errorf("seed 1 on %d processors: event log %x, and %x before", processors, again, first)
 				}
 			}
-			if other := run(fifo, 2, 2); other == first {
+			if other := run(t, fifo, 2, 2); other == first {
 				t.Error("another seed gave the same events")
 			}
 		})
@@ -133,7 +137,8 @@ func (s *soak) run() {
 	publisher.Go(s.publish)
 	for stuck := 0; stuck <= 20 && s.progress() < s.total; {
 		before := s.progress()
-		goroutines := runtime.NumGoroutine()
+		synctest.Wait()
+		own, _ := goroutines()
 		if !s.live() {
 			break
 		}
@@ -143,7 +148,7 @@ func (s *soak) run() {
 		synctest.Wait()
 		s.mu.Lock()
 		s.drains++
-		s.checkGoroutines(goroutines)
+		s.checkGoroutines(own)
 		s.measure(s.drains)
 		broken := len(s.violations) > 0
 		s.mu.Unlock()

@@ -1,0 +1,84 @@
+package broker
+
+// work is the life of a goroutine that handles deliveries: the given one, the
+// next of its key, and then, if nobody else polls, what it receives itself. So
+// one slot keeps one goroutine busy, with no hand-over from a poller, and a
+// goroutine whose stack has grown is used again.
+func (c *consumer) work(r *run) {
+	exited := true
+	defer func() {
+		if !exited {
+			return
+		}
+		// A handler or a hook has called runtime.Goexit.
+		if r != nil && r.next != nil {
+			go c.work(r.next)
+		} else {
+			c.changed()
+		}
+	}()
+	for r != nil {
+		r.handle()
+		if r.next != nil {
+			r = r.next
+		} else if r = nil; c.takeLead() {
+			r = c.poll()
+		}
+	}
+	exited = false
+}
+
+// lead polls, and then works.
+func (c *consumer) lead() {
+	if r := c.poll(); r != nil {
+		c.work(r)
+	}
+}
+
+// takeLead reports whether the caller is to poll; if somebody else does, that one
+// is told that there may be room now.
+func (c *consumer) takeLead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.takeLeadLocked()
+}
+
+func (c *consumer) takeLeadLocked() bool {
+	if c.begun {
+		return false
+	}
+	if c.leading {
+		select {
+		case c.room <- struct{}{}:
+		default:
+		}
+		return false
+	}
+	c.leading = true
+	c.polls.Add(1)
+	return true
+}
+
+// giveUpLead ends a poll. If there is room, somebody else is to poll.
+func (c *consumer) giveUpLead() {
+	defer c.polls.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leading = false
+	if c.free() > 0 {
+		c.changedLocked()
+	}
+}
+
+// changed has somebody look whether there is room now. It does not block.
+func (c *consumer) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changedLocked()
+}
+
+func (c *consumer) changedLocked() {
+	if c.takeLeadLocked() {
+		go c.lead()
+	}
+}
