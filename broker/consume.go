@@ -23,10 +23,18 @@ import (
 //     after a third to a half of the lease; quick handlers cause none. One call
 //     serves all that are due. A heartbeat that fails is tried again while the
 //     lease lasts. A lease that is lost cancels the handler's context with
-//     [ErrLeaseLost].
-//   - Messages with one [Message.Key] run one at a time, in order. If one
-//     fails, the later ones in hand are released before it, last first, so
-//     that order holds. Keys do not wait for each other.
+//     [ErrLeaseLost], a fiftieth of the lease before its end if it could not be
+//     renewed. A delivery whose [Handle] is not [Leased] has no heartbeat, which
+//     is told to [OnError], once; one without a lease needs none.
+//   - Messages with one [Message.Key] run one at a time, in order; keys do not
+//     wait for each other. If one fails, the later ones in hand are released
+//     before it, last first, so that order holds, to come again two seconds
+//     after it. If one is rejected, those behind it go on.
+//   - Messages that wait behind one of their key are held, their leases kept
+//     alive, and take no slot, so that a busy key leaves the others theirs. With
+//     as many of them as there are slots, messages are asked for one at a time,
+//     and with twice as many, none: at most three times Concurrency (and Prefetch)
+//     are in hand. [Snapshot] counts them.
 //   - It settles on a context that does not end with the handler's. While one
 //     delete is under way, the next ones gather and go together; an idle
 //     consumer's goes at once. A settlement that fails is tried again while the
@@ -35,7 +43,11 @@ import (
 //     pause. Only [ErrClosed] ends the subscription.
 //
 // A message is released at once when a drain's deadline interrupts its handler.
-// SQS and JetStream count that as an attempt.
+// SQS and JetStream count that as an attempt, and each release of a message that
+// waits behind one of its key, by a drain or since that one failed. So that a
+// message which fails until it is dead-lettered does not take those behind it
+// along, it comes alone every other time at least. Where a key's messages must
+// not spend attempts for each other at all, [Batch](1) receives them one by one.
 //
 // Options: [Concurrency], [Lease], [Backoff], [MaxAttempts], [Prefetch],
 // [Rate], [Circuit], [Batch], [OnError], [Observer], [Logger].

@@ -51,7 +51,10 @@ type Handle interface {
 }
 
 // Leased is implemented by the [Handle] of a leased delivery. LeaseEnd returns
-// when the lease ends now, as the last receive or Extend left it.
+// when the lease ends now, as the last receive or Extend left it; zero if there
+// is none. Without it there is no heartbeat, since nobody knows when a renewed
+// lease would end: the handler is cancelled as Delivery.LeaseEnd comes near. It
+// may be called concurrently, and often: it must not block.
 type Leased interface {
 	LeaseEnd() time.Time
 }

@@ -55,13 +55,18 @@
 // it can start, keeps leases alive with heartbeats, cancels the handler of a
 // lost lease, and settles by what the handler returns; see there.
 //
+// A message that cannot be decoded is that message's problem: its handler
+// returns [Reject], and it rests in the dead-letter queue while the others go
+// on. There is no codec here: a handler decodes in three lines, as the example
+// of Reject shows.
+//
 // # Ordering
 //
 // Order is what Semantics says it is, and its scope is named. On core NATS the
 // messages of one connection arrive in the order in which it published them,
 // for each subscription. On SQS FIFO the messages of one [Message.Key] do, and
 // the runtime keeps that: one at a time for each key, and a failure holds back
-// its own key only. SQS Standard promises no order. [Concurrency] above 1 gives
+// its own key only. A busy key takes no slots from the others. SQS Standard promises no order. [Concurrency] above 1 gives
 // up the order between messages without a key. Asking for an order that the
 // destination cannot give (a Key on SQS Standard) is refused.
 //
@@ -75,8 +80,9 @@
 // ends the process or the subscription.
 //
 // Every goroutine has an owner that joins it. A subscription on a leased
-// backend has two of its own, and one more for each handler that runs. One on
-// core NATS has none beyond the client's own.
+// backend has one for its heartbeats, one for each handler that runs, and, while
+// there is an idle slot, one that polls; under load a few more poll. One on core
+// NATS has none beyond the client's own.
 //
 // # Ownership of bytes
 //

@@ -8,6 +8,8 @@ import (
 // Observer is told of everything that happens to a subscription's messages, for
 // metrics and traces, without wrapping handlers. It is called from the
 // subscription's goroutines, several at once, and must return soon, as [OnError].
+// The events of one delivery come in order; that of its receive may come while
+// its handler runs.
 type Observer func(Event)
 
 // EventKind says what happened.
@@ -19,7 +21,7 @@ const (
 	EventHandled                    // a handler returned, Took after the receipt
 	EventSettled                    // Op ended: "delete", "release" or "reject"
 	EventExtended                   // a heartbeat renewed the leases of Messages, or failed
-	EventLeaseLost                  // a lease ended before its message was settled
+	EventLeaseLost                  // a lease ended before its message was settled, as a heartbeat, or then the settlement, found
 )
 
 // Event is one thing that happened. Later versions may add fields.

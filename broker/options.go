@@ -44,7 +44,9 @@ type Wait time.Duration
 
 // MaxAttempts is how often a message may be tried, for a destination that has
 // no limit of its own: when the handler fails at the n-th attempt the message
-// is rejected, as by [Reject]. It needs a destination that counts attempts.
+// is rejected, as by [Reject]. It needs a destination that counts attempts: if
+// a handler fails and [Delivery].Attempt is 0, [OnError] is told once that the
+// limit has no effect.
 type MaxAttempts int
 
 // Prefetch lets Consume hold n messages more than may start, for fewer calls
@@ -75,8 +77,8 @@ type Rate float64
 
 // Circuit stops the intake after Failures handler errors in a row, for Pause;
 // then one message is tried, and if it fails too the pause doubles, up to 16
-// times. Asking for [RetryAfter] is no failure. [Snapshot] tells that the
-// circuit is open, and the error that opened it.
+// times; else the circuit is closed. Asking for [RetryAfter] is no failure.
+// [Snapshot] tells that the circuit is open, and the error that opened it.
 type Circuit struct {
 	Failures int
 	Pause    time.Duration
@@ -87,9 +89,10 @@ type Circuit struct {
 // failed heartbeat, a settlement that failed for good, a lost lease; and, with a
 // nil delivery, of what went wrong for the subscription: a failed receive,
 // dropped messages. It is called from the subscription's goroutines, several at once
-// if handlers run at once, and must return soon: a panic ends the process, a
-// t.FailNow the goroutine that called it, and Drain belongs on a goroutine of
-// its own, since a drain may wait for the hook.
+// if handlers run at once, and must return soon: a panic ends the process, and
+// Drain belongs on a goroutine of its own, since a drain may wait for the hook. A
+// hook that ends its goroutine, as t.FailNow does, ends nothing else; but the
+// message whose handler's result it was told is not settled, and comes again.
 type OnError func(ctx context.Context, d *Delivery, err error)
 
 // Logger is where a subscription logs what [OnError] is told, at level Warn.

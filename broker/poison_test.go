@@ -106,3 +106,30 @@ func wantAtRest(t *testing.T, q *memory.SQS, name string) {
 		t.Errorf("%d messages are left, at rest are %v; want the poison alone at rest", len(state.Ready), state.DeadLetters)
 	}
 }
+
+// Received one by one, no message of a key spends an attempt for another one.
+func TestPoisonReceivedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := poisoned(t, "orders.fifo")
+		var attempts []int
+		sub, err := q.Subscribe(t.Context(), "orders.fifo", func(_ context.Context, d *broker.Delivery) error {
+			if d.Body[1] == 'n' {
+				return errors.New("cannot be decoded")
+			}
+			attempts = append(attempts, d.Attempt)
+			return nil
+		}, broker.Group("billing"), broker.Concurrency(10), broker.Batch(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		drain(t, sub)
+		if want := []int{1, 1, 1, 1, 1, 1, 1, 1, 1}; !slices.Equal(attempts, want) {
+			t.Errorf("the others were handled at their attempts %v, want %v", attempts, want)
+		}
+		wantAtRest(t, q, "orders.fifo")
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
