@@ -17,7 +17,7 @@ import (
 // client changes or publishes (Settings, Foreign) is compared on the server in
 // process, by natsbroker's tests.
 func TestJetStream(t *testing.T) {
-	s := &streams{url: containers.NATS(t, "-js")}
+	s := streams{containers.NATS(t, "-js")}
 	brokertest.Run(t, brokertest.Harness{
 		Name:        "nats-jetstream",
 		Open:        s.open,
@@ -36,18 +36,19 @@ func TestJetStream(t *testing.T) {
 
 // streams makes work queues, each with one consumer. One name stands for both in
 // the broker's tables.
-type streams struct {
-	url  string
-	made int
-}
+type streams struct{ url string }
+
+// made counts the destinations of all tests and of their repetitions, so that no
+// name is used twice on the server that they share.
+var made int
 
 // ahead is how many destinations a case may make of a broker that is open.
 const ahead = 60
 
-func (s *streams) open(tb testing.TB) broker.Broker {
+func (s streams) open(tb testing.TB) broker.Broker {
 	tb.Helper()
 	o := &natsbroker.JetStreamOptions{Subjects: map[string]string{}, Queues: map[string]string{"missing": "MISSING/all"}}
-	for n := s.made; n < s.made+ahead; n++ {
+	for n := made; n < made+ahead; n++ {
 		name := destinationName(n)
 		o.Subjects[name] = name + ".subject"
 		o.Queues[name] = streamName(n) + "/all"
@@ -64,13 +65,13 @@ func destinationName(n int) string { return fmt.Sprint("jetstream-", n) }
 func streamName(n int) string      { return fmt.Sprint("WORK", n) }
 func deadName(n int) string        { return fmt.Sprint("DEAD", n) }
 
-func (s *streams) destination(tb testing.TB, b broker.Broker, want brokertest.Config) (string, bool) {
+func (streams) destination(tb testing.TB, b broker.Broker, want brokertest.Config) (string, bool) {
 	tb.Helper()
 	if want.QueueDelay != 0 || want.ByContent || want.DedupByKey {
 		return "", false // no stream has those
 	}
-	n := s.made
-	s.made++
+	n := made
+	made++
 	j, name := b.(*natsbroker.JetStream), destinationName(n)
 	all := jetstream.ConsumerConfig{Durable: "all", AckPolicy: jetstream.AckExplicitPolicy}
 	c := all
@@ -90,10 +91,10 @@ func (s *streams) destination(tb testing.TB, b broker.Broker, want brokertest.Co
 func ensure(tb testing.TB, j *natsbroker.JetStream, s jetstream.StreamConfig, c jetstream.ConsumerConfig) {
 	tb.Helper()
 	s.Retention = jetstream.WorkQueuePolicy
-	if made, err := j.EnsureStream(tb.Context(), s); err != nil || !made.Created {
-		tb.Fatalf("stream %s: %+v, %v", s.Name, made, err)
+	if found, err := j.EnsureStream(tb.Context(), s); err != nil || !found.Created {
+		tb.Fatalf("stream %s: %+v, %v", s.Name, found, err)
 	}
-	if made, err := j.EnsureConsumer(tb.Context(), s.Name, c); err != nil || !made.Created {
-		tb.Fatalf("consumer %s of %s: %+v, %v", c.Durable, s.Name, made, err)
+	if found, err := j.EnsureConsumer(tb.Context(), s.Name, c); err != nil || !found.Created {
+		tb.Fatalf("consumer %s of %s: %+v, %v", c.Durable, s.Name, found, err)
 	}
 }
