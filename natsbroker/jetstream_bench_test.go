@@ -3,6 +3,7 @@ package natsbroker_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,6 +23,9 @@ type streamBench struct {
 	c    jetstream.Consumer
 	ours *natsbroker.JetStream
 	body []byte
+
+	header  broker.Header
+	filling time.Duration // of the processors, that was not for what is measured
 }
 
 var bodySizes = []struct {
@@ -62,7 +66,9 @@ func newStreamBench(b *testing.B, bytes int) *streamBench {
 	return s
 }
 
-func (s *streamBench) message() broker.Message { return broker.Message{Subject: "bench", Body: s.body} }
+func (s *streamBench) message() broker.Message {
+	return broker.Message{Subject: "bench", Body: s.body, Header: s.header}
+}
 
 // messages are n alike.
 func (s *streamBench) messages(n int) []broker.Message {
