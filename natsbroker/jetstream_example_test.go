@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -117,4 +118,47 @@ func ExampleFromFirst() {
 	// Output:
 	// one two
 	// <nil>
+}
+
+// Store all of some messages or none, and read a stream strictly in its order.
+func ExampleJetStream_PublishAtomic() {
+	url, stop := exampleStreams()
+	defer stop()
+	ctx := context.Background()
+	j, err := natsbroker.ConnectJetStream(ctx, url, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = j.Close(ctx) }()
+	if _, err := j.EnsureStream(ctx, jetstream.StreamConfig{
+		Name: "ACCOUNTS", Subjects: []string{"accounts.*"}, AllowAtomicPublish: true,
+	}); err != nil {
+		panic(err)
+	}
+	receipts, err := j.PublishAtomic(ctx, []broker.Message{
+		{Subject: "accounts.anna", Body: []byte("-5"), DedupID: "transfer-1-from"},
+		{Subject: "accounts.bert", Body: []byte("+5"), DedupID: "transfer-1-to"},
+	})
+	fmt.Println(len(receipts), "stored:", err)
+	_, err = j.PublishAtomic(ctx, []broker.Message{
+		{Subject: "accounts.anna", Body: []byte("-7")},
+		{Subject: "accounts.bert", Body: []byte("+5"), DedupID: "transfer-1-to"},
+	})
+	fmt.Println("a duplicate:", errors.Is(err, natsbroker.ErrDuplicate))
+
+	lines := make(chan string)
+	_, err = j.Subscribe(ctx, "accounts.*", func(_ context.Context, d *broker.Delivery) error {
+		lines <- d.ID + " " + d.Subject + " " + string(d.Body)
+		return nil
+	}, natsbroker.Ordered{}, natsbroker.FromFirst())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(<-lines)
+	fmt.Println(<-lines)
+	// Output:
+	// 2 stored: <nil>
+	// a duplicate: true
+	// ACCOUNTS:1 accounts.anna -5
+	// ACCOUNTS:2 accounts.bert +5
 }
