@@ -97,9 +97,10 @@ var stories = []struct {
 }, {
 	name: "too old bytes go", stream: memory.StreamConfig{MaxBytes: 3 * (30 + 4)},
 	text: `publish a
+		publish a
+		publish a
+		receive c1 10
 		publish a x
-		publish a
-		publish a
 		receive c0 10`,
 }, {
 	name: "full of one subject", stream: memory.StreamConfig{MaxMsgs: 2, MaxMsgsPerSubject: 1, Discard: memory.DiscardNew},
