@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/sqsrules"
@@ -47,7 +48,7 @@ const opRedrive = "redrive"
 // an error.
 //
 // SQS does not know where rejected messages came from, and some SQS-compatible
-// servers have no such tasks. What is left is copied and then deleted by this
+// servers have no such tasks, or tasks that do nothing. What is left is copied and then deleted by this
 // process, one message after the other: if that ends between the two, a message
 // is in both queues, and Redrive, called again, moves it a second time, which a
 // FIFO queue deduplicates for five minutes. Nothing is lost, and what is moved
@@ -125,16 +126,22 @@ func (r *redrive) bySQS(ctx context.Context) (rest bool, err error) {
 		in.DestinationArn = &to
 	}
 	if _, err := admin.StartMessageMoveTask(ctx, in); err != nil {
-		kind := classify(err).kind
-		if errors.Is(kind, errors.ErrUnsupported) {
+		if hasNoTasks(err) {
 			return true, nil
 		}
-		if !errors.Is(kind, broker.ErrInvalid) || !underWay(ctx, admin, in) {
+		if !errors.Is(classify(err).kind, broker.ErrInvalid) || !underWay(ctx, admin, in) {
 			return false, err
 		}
 	}
 	r.running = true
 	return r.follow(ctx, admin, source)
+}
+
+// hasNoTasks reports whether an endpoint cannot move messages: it says so, or
+// what it answers is not in the form of SQS's errors (moto 5.2.5).
+func hasNoTasks(err error) bool {
+	_, foreign := errors.AsType[*smithy.DeserializationError](err)
+	return foreign || errors.Is(classify(err).kind, errors.ErrUnsupported)
 }
 
 // underWay reports whether a task like the one that SQS refused to start is
@@ -175,7 +182,7 @@ func (r *redrive) follow(ctx context.Context, admin AdminAPI, source string) (re
 		case "RUNNING", "CANCELLING":
 		case "COMPLETED":
 			r.running = false
-			return false, nil
+			return r.report.Moved == 0, nil // ElasticMQ 1.7.1 says so, and has moved nothing of a FIFO queue
 		case "FAILED": // such as at a message whose source SQS does not know
 			r.running = false
 			return true, nil

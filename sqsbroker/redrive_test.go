@@ -191,6 +191,45 @@ func TestRedriveRefuses(t *testing.T) {
 	})
 }
 
+// Endpoints that cannot move messages, though they do not say so: what they
+// leave is copied.
+func TestRedriveWhereTasksDoNothing(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answers map[string]string // by action
+		status  int
+	}{
+		{"no answer of SQS's", map[string]string{"StartMessageMoveTask": "<!doctype html>"}, http.StatusInternalServerError},
+		{"a task that moves nothing", map[string]string{
+			"StartMessageMoveTask": `{"TaskHandle":"h"}`,
+			"ListMessageMoveTasks": `{"Results":[{"Status":"COMPLETED","ApproximateNumberOfMessagesMoved":0}]}`,
+		}, http.StatusOK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.bury(t, 3, "", "a")
+				sleep(time.Second)
+				r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+					answer, mine := c.answers[action]
+					if mine {
+						w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+						w.WriteHeader(c.status)
+						_, _ = w.Write([]byte(answer))
+					}
+					return mine
+				})
+				report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+				if err != nil || report != (RedriveReport{Moved: 3, Copied: 3}) {
+					t.Errorf("got %+v, %v", report, err)
+				}
+				if got := r.drain(t, "a"); len(got) != 3 {
+					t.Errorf("got %v", got)
+				}
+			})
+		})
+	}
+}
+
 // A task that goes on without its caller is waited for by the next.
 func TestRedriveGoesOn(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
