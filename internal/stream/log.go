@@ -96,7 +96,9 @@ func (s *log) fire(at time.Time) {
 	then := m.then
 	s.schedules.Remove(m.dueAt)
 	s.store(then, at)
-	s.remove(m)
+	if !m.gone { // a limit may have taken it
+		s.remove(m)
+	}
 }
 
 // expire removes what is too old at a time.
