@@ -176,11 +176,10 @@ func (j *judge) injected(id string, count int) bool {
 }
 
 // delayed reports whether the lease was made to end sooner by a release with a
-// delay: the handler had failed by then.
+// delay.
 func (j *judge) delayed(id string, count int, by time.Time) bool {
-	return slices.ContainsFunc(j.runs[id], func(r *Run) bool {
-		return r.attempt == count && r.err != nil && !r.ended.After(by)
-	})
+	_, _, released := j.failures(j.arrived[receive{id, count}], by)
+	return released
 }
 
 // lost reports whether a message was in an answer that was lost: a receive that

@@ -135,7 +135,7 @@ func (a *Audit) note(t *try, sent, got []byte) {
 	case "ChangeMessageVisibilityBatch":
 		for _, e := range in.Entries {
 			h := a.handle(e.ReceiptHandle)
-			release := e.VisibilityTimeout != nil && *e.VisibilityTimeout == 0
+			release := e.VisibilityTimeout != nil && time.Duration(*e.VisibilityTimeout)*time.Second != a.opts.Lease
 			h.changes = append(h.changes, step{*t, out.succeeded(e.ID), release})
 		}
 	}
@@ -154,7 +154,7 @@ func (o *answer) succeeded(id string) bool {
 type step struct {
 	try
 	done    bool // the answer says so
-	release bool // a visibility timeout of 0
+	release bool // a visibility timeout other than the lease: none, or a delay
 }
 
 // settled is what the wire saw of one receipt handle.
