@@ -1,14 +1,10 @@
 package sqsbroker_test
 
 import (
-	"cmp"
 	"flag"
-	"fmt"
-	"maps"
 	"math/rand/v2"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -16,6 +12,7 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/broker/brokertest"
+	"github.com/candidmq/candidmq/internal/sqssuite"
 	"github.com/candidmq/candidmq/sqsbroker"
 	"github.com/candidmq/candidmq/sqsbroker/sqstest"
 )
@@ -23,8 +20,9 @@ import (
 var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
 
 func TestConformance(t *testing.T) {
-	for _, e := range []*endpoint{{kind: "standard"}, {kind: "fifo", suffix: ".fifo"}} {
-		h := e.harness()
+	for kind, fifo := range map[string]bool{"standard": false, "fifo": true} {
+		e := newEndpoint(fifo)
+		h := e.harness("sqs-" + kind)
 		t.Run(h.Name, func(t *testing.T) {
 			brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
 		})
@@ -33,27 +31,30 @@ func TestConformance(t *testing.T) {
 
 // endpoint makes the queues of one kind, on the server of the case that runs.
 type endpoint struct {
-	kind, suffix string
-	server       *sqstest.Server
-	queues       int
+	*sqssuite.Queues
+	server *sqstest.Server
 }
 
-func (e *endpoint) harness() brokertest.Harness {
-	return brokertest.Harness{
-		Name:        "sqs-" + e.kind,
-		Virtual:     true,
-		Open:        e.open,
-		Worst:       e.worst,
-		Destination: e.destination,
-		Roles:       brokertest.RoleReceiver | brokertest.RolePinger,
-		Missing:     "missing" + e.suffix,
-		Unknown: map[string]string{
-			"replicas":        "AWS does not tell",
-			"publish.readers": "SQS does not tell who polls",
+func newEndpoint(fifo bool) *endpoint {
+	e := &endpoint{}
+	e.Queues = &sqssuite.Queues{
+		FIFO: fifo,
+		Create: func(tb testing.TB, name string, attrs map[string]string) {
+			tb.Helper()
+			if err := e.server.CreateQueue(name, attrs); err != nil {
+				tb.Fatal(err)
+			}
 		},
-		Foreign:  e.foreign,
-		Settings: e.settings(),
+		ARN: func(_ testing.TB, name string) string { return e.server.ARN(name) },
 	}
+	return e
+}
+
+func (e *endpoint) harness(name string) brokertest.Harness {
+	h := e.Harness(name)
+	h.Virtual = true
+	h.Open, h.Worst, h.Foreign, h.Settings = e.open, e.worst, e.foreign, e.settings()
+	return h
 }
 
 func (e *endpoint) open(tb testing.TB) broker.Broker {
@@ -78,54 +79,6 @@ func (e *endpoint) serve(tb testing.TB, o *sqstest.Options) broker.Broker {
 		tb.Fatal(err)
 	}
 	return b
-}
-
-func (e *endpoint) destination(tb testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
-	tb.Helper()
-	if e.suffix == "" && (want.ByContent || want.DedupByKey) {
-		return "", false
-	}
-	attrs := map[string]string{}
-	set := func(name types.QueueAttributeName, given bool, value string) {
-		if given {
-			attrs[string(name)] = value
-		}
-	}
-	set(types.QueueAttributeNameVisibilityTimeout, want.Lease != 0, seconds(want.Lease))
-	set(types.QueueAttributeNameDelaySeconds, want.QueueDelay != 0, seconds(want.QueueDelay))
-	set(types.QueueAttributeNameMessageRetentionPeriod, want.Retention != 0, seconds(want.Retention))
-	set(types.QueueAttributeNameMaximumMessageSize, want.MaxMessage != 0, fmt.Sprint(want.MaxMessage))
-	set(types.QueueAttributeNameContentBasedDeduplication, want.ByContent, "true")
-	set(types.QueueAttributeNameDeduplicationScope, want.DedupByKey, "messageGroup")
-	set(types.QueueAttributeNameFifoThroughputLimit, want.DedupByKey, "perMessageGroupId")
-	if want.MaxAttempts > 0 || want.DeadLetter {
-		attrs[string(types.QueueAttributeNameRedrivePolicy)] = e.redrive(e.create(tb, nil), cmp.Or(want.MaxAttempts, 10))
-	}
-	return e.create(tb, attrs), true
-}
-
-func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
-
-func (e *endpoint) redrive(target string, receives int) string {
-	return fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, e.server.ARN(target), receives)
-}
-
-// create makes a queue.
-func (e *endpoint) create(tb testing.TB, attrs map[string]string) string {
-	tb.Helper()
-	e.queues++
-	name := fmt.Sprint("orders-", e.queues, e.suffix)
-	attrs = maps.Clone(attrs)
-	if e.suffix != "" {
-		if attrs == nil {
-			attrs = map[string]string{}
-		}
-		attrs["FifoQueue"] = "true"
-	}
-	if err := e.server.CreateQueue(name, attrs); err != nil {
-		tb.Fatal(err)
-	}
-	return name
 }
 
 // settings are attributes of the queue, set through a client of its own.
@@ -154,14 +107,14 @@ func (e *endpoint) settings() []brokertest.Setting {
 			tb.Helper()
 			_, err := e.server.Client().SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
 				QueueUrl:   aws.String(e.server.QueueURL(queue)),
-				Attributes: map[string]string{"RedrivePolicy": e.redrive(e.create(tb, nil), []int{3, 7}[i])},
+				Attributes: map[string]string{"RedrivePolicy": e.Redrive(tb, []int{3, 7}[i])},
 			})
 			if err != nil {
 				tb.Error(err)
 			}
 		},
 	})
-	if e.suffix != "" {
+	if e.FIFO {
 		all = append(all, set("publish.dedupBy", types.QueueAttributeNameContentBasedDeduplication, []string{"true", "false"}, "id-or-content", "id"),
 			set("publish.dedupScope", types.QueueAttributeNameDeduplicationScope, []string{"messageGroup", "queue"}, "key", "destination"))
 	}
@@ -182,7 +135,7 @@ func (e *endpoint) foreign(tb testing.TB, _ broker.Broker, queue string) []broke
 		if i == 0 {
 			in.MessageAttributes = attrs
 		}
-		if e.suffix != "" {
+		if e.FIFO {
 			in.MessageGroupId, in.MessageDeduplicationId = aws.String(strconv.Itoa(i)), aws.String(strconv.Itoa(i))
 		}
 		if _, err := e.server.Client().SendMessage(tb.Context(), in); err != nil {

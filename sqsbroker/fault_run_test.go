@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/candidmq/candidmq/internal/sqsaudit"
+	"github.com/candidmq/candidmq/internal/sqssuite"
 	"github.com/candidmq/candidmq/sqsbroker"
 	"github.com/candidmq/candidmq/sqsbroker/sqstest"
 )
@@ -77,7 +78,7 @@ func newFaultRun(t *testing.T, queue string, seed uint64) *faultRun {
 		Wrap:      func(next http.Handler) http.Handler { return f.faults.Wrap(f.outage.Wrap(next)) },
 	})
 	f.server.Observe(f.audit.Event)
-	attrs := map[string]string{"VisibilityTimeout": seconds(faultLease)}
+	attrs := map[string]string{"VisibilityTimeout": sqssuite.Seconds(faultLease)}
 	if f.fifo {
 		attrs["FifoQueue"] = "true"
 	}
