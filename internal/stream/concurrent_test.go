@@ -126,9 +126,14 @@ func TestWaitsEnd(t *testing.T) {
 				ended <- err
 			}()
 			synctest.Wait()
+			began := time.Now()
 			end(e)
 			if err := <-ended; !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
+			}
+			e.Close() // waits for timers, if there are any left
+			if took := time.Since(began); took > 0 {
+				t.Errorf("it took %v", took)
 			}
 		})
 	}

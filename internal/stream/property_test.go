@@ -56,7 +56,7 @@ func histories() *rapid.Generator[history] {
 		h.ops = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) op {
 			o := op{
 				do: rapid.SampledFrom([]string{
-					"publish", "publish", "publish", "receive", "receive", "receive", "delete", "release", "extend", "pause", "drop", "purge",
+					"publish", "publish", "publish", "receive", "receive", "receive", "delete", "release", "release", "extend", "pause", "drop", "purge",
 				}).Draw(t, "do"),
 				n: rapid.IntRange(0, 4).Draw(t, "n"), pause: time.Duration(rapid.IntRange(0, 15).Draw(t, "pause")) * time.Second,
 			}
@@ -120,7 +120,7 @@ func (h *history) play(t *testing.T) error {
 		case "pause":
 			time.Sleep(o.pause)
 		case "drop":
-			if o.n == 0 {
+			if o.n < 3 {
 				err = errors.Join(e.DropConsumer("s", name), e.CreateConsumer("s", name, h.consumers[o.n%2]))
 			}
 		case "purge":
