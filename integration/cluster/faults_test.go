@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -29,19 +30,20 @@ var faults = []fault{
 }
 
 // Acknowledged messages outlive the death, the freezing and the isolation of a
-// stream's leader, in order and once each, as far as JetStream promises that.
+// leader, in order and once each, as far as JetStream promises that.
 func TestFaults(t *testing.T) {
 	r := newRun(t)
 	r.begin(t)
 	began := time.Now()
 	hits := 0
+	targets := []string{"", shared}
 	for ; hits < len(faults) || time.Since(began).Minutes() < *minutes; hits++ {
-		r.strike(t, faults[hits%len(faults)])
+		r.strike(t, faults[hits%len(faults)], targets[hits/len(faults)%len(targets)])
 	}
 	took := time.Since(began)
 	h := r.end(t)
 	v := judge(h)
-	t.Logf("%d faults in %.1f s (%.1f a minute), each on the stream's leader", hits, took.Seconds(), float64(hits)/took.Minutes())
+	t.Logf("%d faults in %.1f s (%.1f a minute)", hits, took.Seconds(), float64(hits)/took.Minutes())
 	r.figures(t, h, v)
 	if want := max(len(faults), int(3**minutes)); hits < want {
 		t.Errorf("%d faults have hit, want at least %d", hits, want)
@@ -158,18 +160,21 @@ func (r *run) progress(t *testing.T) {
 	}
 }
 
-// strike lets a fault happen to the stream's leader, waits until the cluster
-// works without it, and ends the fault.
-func (r *run) strike(t *testing.T, f fault) {
+// strike lets a fault happen to the leader of the stream, or of one of its
+// consumers, waits until the cluster works without it, and ends the fault.
+func (r *run) strike(t *testing.T, f fault, consumer string) {
 	t.Helper()
-	node := r.cluster.Node(r.leader(t))
+	r.healthy(t)
+	var leader string
+	await(t, "a leader", func() bool { leader = r.leader(t, consumer); return leader != "" })
+	node := r.cluster.Node(leader)
 	began := time.Now()
 	if err := f.begin(node, t.Context()); err != nil {
 		t.Fatalf("%s: %v", f.name, err)
 	}
 	await(t, "another leader", func() bool {
-		info := r.info(t)
-		return info != nil && info.Cluster.Leader != "" && info.Cluster.Leader != node.Name
+		next := r.leader(t, consumer)
+		return next != "" && next != node.Name
 	})
 	elected := time.Since(began)
 	r.progress(t)
@@ -177,16 +182,33 @@ func (r *run) strike(t *testing.T, f fault) {
 	if err := f.end(node, t.Context()); err != nil {
 		t.Fatalf("end of %s: %v", f.name, err)
 	}
-	r.leader(t)
+	r.healthy(t)
 	r.faults = append(r.faults, window{began, time.Now()})
-	t.Logf("%s of %s: another leader after %.1f s, all publish and consume after %.1f s, all replicas current after %.1f s",
-		f.name, node.Name, elected.Seconds(), worked.Seconds(), time.Since(began).Seconds())
+	t.Logf("%s of %s, leader of %s: another one after %.1f s, all publish and consume after %.1f s, all replicas current after %.1f s",
+		f.name, node.Name, cmp.Or(consumer, "the stream"), elected.Seconds(), worked.Seconds(), time.Since(began).Seconds())
 }
 
-// leader waits until the stream has a leader and all replicas are current.
-func (r *run) leader(t *testing.T) string {
+// leader is "" while nobody answers, or there is none.
+func (r *run) leader(t *testing.T, consumer string) string {
 	t.Helper()
-	var name string
+	if consumer == "" {
+		if info := r.info(t); info != nil {
+			return info.Cluster.Leader
+		}
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	c, err := r.admin.API().Consumer(ctx, stream, consumer)
+	if err != nil || c.CachedInfo().Cluster == nil {
+		return ""
+	}
+	return c.CachedInfo().Cluster.Leader
+}
+
+// healthy waits until the stream has a leader and all replicas are current.
+func (r *run) healthy(t *testing.T) {
+	t.Helper()
 	await(t, "a leader and two current replicas", func() bool {
 		info := r.info(t)
 		if info == nil || info.Cluster.Leader == "" || len(info.Cluster.Replicas) != 2 {
@@ -197,10 +219,8 @@ func (r *run) leader(t *testing.T) string {
 				return false
 			}
 		}
-		name = info.Cluster.Leader
 		return true
 	})
-	return name
 }
 
 // info is nil while nobody answers.
