@@ -108,7 +108,7 @@ func TestJetStreamAtomicStoresNothing(t *testing.T) {
 				ms[i].Subject = "plain"
 			}
 			return ms
-		}, errors.ErrUnsupported, "allow_atomic"},
+		}, errors.ErrUnsupported, "PLAIN has no allow_atomic"},
 		"several streams": {nil, func(ms []broker.Message) []broker.Message { ms[1].Subject = "other"; return ms }, errors.ErrUnsupported, "several streams"},
 		"no stream":       {nil, func(ms []broker.Message) []broker.Message { ms[0].Subject = "nobody"; return ms }, broker.ErrNotFound, "EnsureStream"},
 		"bad header":      {nil, func(ms []broker.Message) []broker.Message { ms[1].Header = broker.Header{"a": "\n"}; return ms }, broker.ErrInvalid, "Header"},
