@@ -58,7 +58,7 @@ func TestPermissionsAsDocumented(t *testing.T) {
 		{"Extend", nil, func(t *testing.T, r *rig, d *broker.Delivery) error { return r.Extend(t.Context(), time.Minute, d) }},
 		{"Release", nil, func(t *testing.T, r *rig, d *broker.Delivery) error { return r.Release(t.Context(), 0, d) }},
 		{"Reject", nil, func(t *testing.T, r *rig, d *broker.Delivery) error { return r.Reject(t.Context(), "spoilt", d) }},
-		{"Subscribe", []string{"Receive", "Delete", "Release", "Extend", "Reject"}, func(t *testing.T, r *rig, d *broker.Delivery) error {
+		{"Subscribe", []string{"Receive", "Delete", "Release", "Extend", "Reject"}, func(t *testing.T, r *rig, _ *broker.Delivery) error {
 			r.publish(t, "jobs", "", "slow", "fails", "is rejected")
 			sub, err := r.Subscribe(t.Context(), "jobs", func(_ context.Context, d *broker.Delivery) error {
 				switch string(d.Body) {

@@ -307,7 +307,7 @@ func TestPublishersShareBytes(t *testing.T) {
 		}
 		all.Wait()
 		if c := r.called(); c["SendMessage"]+c["SendMessageBatch"] != 5 {
-			t.Errorf("got %v, want five calls: the first, two, one, one, one", c)
+			t.Errorf("got %v, want five calls, one of them for two messages", c)
 		}
 	})
 }
