@@ -76,18 +76,21 @@ func (s *stream) pull(tb testing.TB) {
 	}
 }
 
-// fill publishes n messages.
+// fill publishes n messages, no more of them at a time than a client has in
+// flight without stalling.
 func (s *stream) fill(b *testing.B, n int) {
 	b.Helper()
-	for range n {
-		if _, err := s.js.PublishAsync(orders, body); err != nil {
-			b.Fatal(err)
+	for ; n > 0; n -= window {
+		for range min(n, window) {
+			if _, err := s.js.PublishAsync(orders, body); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
-	select {
-	case <-s.js.PublishAsyncComplete():
-	case <-time.After(patience):
-		b.Fatal("not acknowledged")
+		select {
+		case <-s.js.PublishAsyncComplete():
+		case <-time.After(patience):
+			b.Fatal("not acknowledged")
+		}
 	}
 }
 

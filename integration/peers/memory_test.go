@@ -96,13 +96,15 @@ func memoryReceive(tb testing.TB, handle handleFunc) publishFunc {
 			if ctx.Err() != nil {
 				return
 			}
-			if err == nil && len(ds) == 1 {
-				handle(ds[0].Body)
+			if err == nil {
 				err = m.Delete(ctx, ds...)
 			}
 			if err != nil {
 				tb.Error(err)
 				return
+			}
+			for _, d := range ds {
+				handle(d.Body) // last, since ctx ends when all are handled
 			}
 		}
 	}()
