@@ -108,7 +108,8 @@ func (d *Delivery) LogValue() slog.Value {
 //
 // Handlers of one subscription run one at a time unless [Concurrency] allows
 // more. Delivery is at least once wherever it is not at most once, so a
-// handler must be idempotent.
+// handler must be idempotent. One goroutine may run many handlers in turn: what
+// a handler changes of it (profiler labels, a locked thread) it changes back.
 type Handler func(ctx context.Context, d *Delivery) error
 
 // ReplyHandler answers one request. The Message it returns is sent to the

@@ -127,7 +127,8 @@ func TestIntakeGoesOnWithAnErrorBesideMessages(t *testing.T) {
 		}
 		began := time.Now()
 		told := 0
-		sub := consume(t, r, succeed, broker.OnError(func(context.Context, *broker.Delivery, error) { told++ }))
+		sub := consume(t, r, succeed, broker.Concurrency(4),
+			broker.OnError(func(context.Context, *broker.Delivery, error) { told++ }))
 		for sub.Counts().Deleted < 1000 && time.Since(began) < time.Hour {
 			time.Sleep(time.Millisecond)
 		}
