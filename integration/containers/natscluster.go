@@ -182,9 +182,17 @@ func (n *Node) Start(ctx context.Context) error {
 	return err
 }
 
-// Pause freezes the server. Its connections stay open, and silent.
+// Pause freezes the server. Its connections stay open, and silent. On a busy
+// machine runc may give up ("unable to freeze") what works when it is tried
+// again.
 func (n *Node) Pause(ctx context.Context) error {
-	_, err := n.cluster.docker.ContainerPause(ctx, n.id(), client.ContainerPauseOptions{})
+	const tries = 5
+	var err error
+	for range tries {
+		if _, err = n.cluster.docker.ContainerPause(ctx, n.id(), client.ContainerPauseOptions{}); err == nil {
+			break
+		}
+	}
 	return err
 }
 
