@@ -118,6 +118,8 @@ func NewJetStream(o *JetStreamOptions) *JetStream {
 		o = &JetStreamOptions{}
 	}
 	a := &activity{}
+	engine := stream.New(a.ended, o.WorstCase)
+	engine.Advise(advisory)
 	return &JetStream{
 		log: o.Logger, subjects: o.Subjects, queues: o.Queues, ignore: o.Ignore,
 		timeout:    cmp.Or(max(0, o.RequestTimeout), broker.DefaultRequestTimeout),
@@ -126,7 +128,7 @@ func NewJetStream(o *JetStreamOptions) *JetStream {
 		core: newCoreNATS(&CoreNATSOptions{
 			Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, MaxPayload: o.MaxPayload, WorstCase: o.WorstCase,
 		}, a),
-		engine:    stream.New(a.ended, o.WorstCase),
+		engine:    engine,
 		activity:  a,
 		over:      make(chan struct{}),
 		streams:   map[string]*StreamConfig{},

@@ -244,10 +244,6 @@ func (c *StreamConfig) ofAnyConsumer() broker.Receiving {
 	return r
 }
 
-// advisoryPrefix is that of the subject on which the server tells that a message
-// was delivered too often.
-const advisoryPrefix = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
-
 // advisories finds the stream that keeps the notices of messages that were tried
 // too often. The caller holds mu.
 func (b *JetStream) advisories(n natsrules.Consumer) broker.Fact[string] {

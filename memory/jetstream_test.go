@@ -128,6 +128,22 @@ func TestJetStreamTime(t *testing.T) {
 			t.Errorf("oldest %s, %v", h.OldestAge, err)
 		}
 	})
+	bubble(t, "what is stranded is told", func(t *testing.T) {
+		b := newJetStream(t, memory.StreamConfig{}, memory.ConsumerConfig{MaxDeliver: 1})
+		notices := memory.StreamConfig{Name: "NOTICES", Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"}}
+		create(t, b, notices, memory.ConsumerConfig{Durable: "c"})
+		if s, err := b.Describe(t.Context(), "ORDERS/c"); err != nil || s.Receive.DeadLetter.V != "NOTICES" {
+			t.Errorf("dead letter %s, %v", s.Receive.DeadLetter, err)
+		}
+		put(t, b, "x")
+		one(t, b, "ORDERS/c")
+		began := time.Now()
+		ds, err := b.Receive(t.Context(), "NOTICES/c", 1, broker.Wait(time.Hour))
+		must(t, err)
+		if took := time.Since(began); took != 30*time.Second || len(ds) != 1 || !strings.Contains(string(ds[0].Body), `"stream_seq":1,"deliveries":1`) {
+			t.Errorf("after %v: %q", took, bodies(ds))
+		}
+	})
 	bubble(t, "a stream that comes later", func(t *testing.T) {
 		b := closing(t, memory.NewJetStream(&memory.JetStreamOptions{StreamWait: 10 * time.Second}))
 		time.AfterFunc(5*time.Second, func() {

@@ -108,9 +108,11 @@ func TestWaitsEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := New(func() {}, 0)
 			defer e.Close()
+			e.Advise(func(string, string, Receipt) *Send { return &Send{Subject: "notice"} })
 			if err := errors.Join(
+				e.CreateStream("notices", Config{Subjects: []string{"notice"}}),
 				e.CreateStream("s", Config{Subjects: []string{"a"}}),
-				e.CreateConsumer("s", "c", ConsumerConfig{AckWait: time.Hour, MaxAckPending: 1}),
+				e.CreateConsumer("s", "c", ConsumerConfig{AckWait: time.Hour, MaxAckPending: 1, MaxDeliver: 1}),
 			); err != nil {
 				t.Fatal(err)
 			}

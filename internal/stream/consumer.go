@@ -26,6 +26,7 @@ type consumer struct {
 
 	polls   list.List // of *poll, in the order of their arrival
 	touched bool      // in engine.touched
+	over    bool      // it is no more
 	alarm   *alarm    // set while polls wait for something that has a time
 }
 
@@ -207,7 +208,33 @@ func (c *consumer) strand(f *flight) bool {
 	c.land(f)
 	c.stranded[f.m.Seq] = f.m
 	c.stream.engine.settled()
+	c.tell(f)
 	return true
+}
+
+// tell publishes that a message was delivered too often.
+func (c *consumer) tell(f *flight) {
+	e := c.stream.engine
+	if e.advise == nil {
+		return
+	}
+	m := e.advise(c.stream.name, c.name, Receipt{f.m.Seq, f.attempt})
+	if s := e.streamOf(m.Subject); s != nil {
+		now := time.Now()
+		s.advance(now)
+		_, _ = s.publish(m, now) // a full stream refuses it, and nobody is told
+	}
+}
+
+// watched reports whether somebody waits for what time brings: a poll, or whoever
+// reads that a message was delivered too often.
+func (c *consumer) watched() bool {
+	if c.polls.Len() > 0 {
+		return true
+	}
+	e := c.stream.engine
+	return !c.over && c.config.MaxDeliver > 0 && e.advise != nil && len(c.flights) > 0 &&
+		e.streamOf(e.advise(c.stream.name, c.name, Receipt{}).Subject) != nil
 }
 
 // redeliver has a message delivered again. One that was released after its last

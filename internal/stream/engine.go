@@ -13,6 +13,7 @@ type Engine struct {
 	start   time.Time      // times are kept in heaps as what has passed since
 	timers  sync.WaitGroup // timers that are set or run
 	settled func()
+	advise  func(stream, consumer string, m Receipt) *Send // nil: nothing is told
 
 	mu       sync.Mutex
 	closed   bool
@@ -36,6 +37,11 @@ func New(settled func(), seed uint64) *Engine {
 	}
 	return e
 }
+
+// Advise has a message published, to a stream if one captures its subject, when a
+// message was delivered too often: what makes it is called under the engine's mutex
+// with the last delivery. Call it before anything else.
+func (e *Engine) Advise(of func(stream, consumer string, last Receipt) *Send) { e.advise = of }
 
 // CreateStream makes a stream; ErrExists if there is one of that name, ErrOverlap
 // if another one captures a subject that it would.
@@ -213,7 +219,7 @@ func (e *Engine) enter(stream, name string) (*consumer, time.Time, error) {
 // touch notes that c's polls may have something to take, or that its next event
 // has changed.
 func (e *Engine) touch(c *consumer) {
-	if c.polls.Len() > 0 && !c.touched {
+	if c.watched() && !c.touched {
 		c.touched = true
 		e.touched = append(e.touched, c)
 	}

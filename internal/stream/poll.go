@@ -55,6 +55,7 @@ func (p *poll) end(got []Message, err error) {
 
 // endPolls ends all polls of a consumer that is no more.
 func (c *consumer) endPolls(err error) {
+	c.over = true
 	for first := c.polls.Front(); first != nil; first = c.polls.Front() {
 		first.Value.(*poll).end(nil, err)
 	}
@@ -111,11 +112,11 @@ func (c *consumer) next() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// setAlarm sets the timer for the next change if polls wait, and stops it if
-// none does. One that is set too early is left alone: it sets itself anew.
+// setAlarm sets the timer for the next change if somebody waits for it, and stops it
+// if nobody does. One that is set too early is left alone: it sets itself anew.
 func (c *consumer) setAlarm(now time.Time) {
 	at, ok := c.next()
-	if !ok || c.polls.Len() == 0 {
+	if !ok || !c.watched() {
 		c.stopAlarm()
 		return
 	}

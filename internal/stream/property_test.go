@@ -95,7 +95,8 @@ func TestBooksAgree(t *testing.T) {
 func (h *history) play(t *testing.T) error {
 	e := New(func() {}, h.seed)
 	defer e.Close()
-	if err := e.CreateStream("s", h.stream); err != nil {
+	e.Advise(func(string, string, Receipt) *Send { return &Send{Subject: "notice"} })
+	if err := errors.Join(e.CreateStream("notices", Config{Subjects: []string{"notice"}}), e.CreateStream("s", h.stream)); err != nil {
 		return err
 	}
 	for i := range h.consumers {
