@@ -101,7 +101,7 @@ func (g *gathering) take(ctx context.Context, msg *nats.Msg) (over bool, err err
 	}
 	g.taken++
 	d := newDelivery(msg, msg.Subject)
-	if err := g.broker.replyError(ctx, "gather", g.subject, d); err != nil {
+	if err := g.broker.replyError(ctx, "gather", g.subject, msg, d); err != nil {
 		g.broken = !g.yield(nil, err)
 	} else {
 		g.broken = !g.yield(d, nil)

@@ -140,6 +140,37 @@ func TestCorePoisonHeaders(t *testing.T) {
 	}
 }
 
+// A reply whose headers cannot be parsed may be an error's, and is no answer.
+func TestCorePoisonReplies(t *testing.T) {
+	s := startServer(t)
+	b := newBroker(t, s, nil, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	foreign := dial(t, s)
+	asked := make(chan string, 1)
+	if _, err := foreign.Subscribe("ask", func(m *nats.Msg) { asked <- m.Reply }); err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"Request": func() error {
+			_, err := b.Request(soon(t), broker.Message{Subject: "ask"})
+			return err
+		},
+		"Gather": func() error {
+			_, err := gather(soon(t), b, broker.Replies(1))
+			return err
+		},
+	} {
+		result := make(chan error, 1)
+		go func() { result <- call() }()
+		raw(t, s, "HPUB "+receive(t, asked, "the request")+" 20 24\r\nNATS/1.0\r\nnocolon\r\n\rbody\r\n")
+		if err := receive(t, result, "the reply"); !errors.Is(err, nats.ErrBadHeaderMsg) {
+			t.Errorf("%s: got %v, want ErrBadHeaderMsg", name, err)
+		}
+	}
+}
+
 // A subscription costs the goroutine that nats.go has for it, and no other.
 func TestCoreIdleSubscriptionsCostNoGoroutine(t *testing.T) {
 	const n = 200

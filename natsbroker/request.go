@@ -23,7 +23,8 @@ import (
 // [Options].RefuseWhileDown refuses it.
 //
 // The conventions of NATS services (ADR-32) are followed: a reply with their
-// error headers is a [*broker.ReplyError].
+// error headers is a [*broker.ReplyError]. One whose headers nats.go cannot parse
+// is an error that matches nats.ErrBadHeaderMsg.
 func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Delivery, error) {
 	const op = "request"
 	if err := b.ready(ctx, op, m.Subject); err != nil {
@@ -54,7 +55,7 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 		return nil, b.requestFailure(m.Subject, err)
 	}
 	d := newDelivery(msg, msg.Subject)
-	if err := b.replyError(ctx, op, m.Subject, d); err != nil {
+	if err := b.replyError(ctx, op, m.Subject, msg, d); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/reply"
 )
@@ -67,8 +69,13 @@ func parseStreamAck(body []byte) (ack streamAck, ok bool) {
 	return ack, err == nil && ack.Stream != "" && (ack.Sequence > 0 || ack.Error != nil)
 }
 
+var errReplyHeaders = fmt.Errorf("the reply's headers, which may have told an error, cannot be parsed: %w", nats.ErrBadHeaderMsg)
+
 // replyError is what keeps a reply from being an answer, nil if nothing does.
-func (b *Broker) replyError(ctx context.Context, op, name string, d *broker.Delivery) error {
+func (b *Broker) replyError(ctx context.Context, op, name string, msg *nats.Msg, d *broker.Delivery) error {
+	if headersLost(msg) {
+		return &broker.Error{Backend: backend, Op: op, Subject: name, Err: errReplyHeaders}
+	}
 	if err := reply.Error(d.Header, d.Body); err != nil {
 		return err
 	}
