@@ -37,8 +37,8 @@ import (
 //
 // # What is not played
 //
-// Mirrors and sources, counters, rollups, pausing, priority groups, push
-// consumers, account limits, clusters and whatever a broken connection does.
+// Atomic batches, mirrors and sources, counters, rollups, pausing, priority groups,
+// push consumers, account limits, clusters and whatever a broken connection does.
 // Settlements are always confirmed, and an acknowledgement is never lost.
 type JetStream struct {
 	failures

@@ -21,7 +21,7 @@ import (
 // Without Group it is fan-out: a consumer of its own is made, which delivers what is
 // published from now on unless a [Start] says otherwise, and is removed when the
 // subscription has ended, soon after Drain has returned, at the latest when Close
-// has.
+// has. With [Ordered] it reads strictly in order.
 func (b *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := b.open(ctx, OpSubscribe, name); err != nil {
 		return nil, err
@@ -47,11 +47,13 @@ type streamSubscribe struct {
 	handler broker.Handler
 	group   string
 	from    *Start
+	ordered bool
 	others  []broker.SubscribeOption // for Consume
 }
 
 func (s *streamSubscribe) apply(opts []broker.SubscribeOption) error {
 	var errs []error
+	var concurrency broker.Concurrency
 	if s.handler == nil {
 		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
 	}
@@ -64,6 +66,11 @@ func (s *streamSubscribe) apply(opts []broker.SubscribeOption) error {
 			}
 		case Start:
 			s.from = &o
+		case Ordered:
+			s.ordered = true
+		case broker.Concurrency:
+			concurrency = o
+			s.others = append(s.others, opt)
 		default:
 			s.others = append(s.others, opt)
 		}
@@ -71,6 +78,9 @@ func (s *streamSubscribe) apply(opts []broker.SubscribeOption) error {
 	if s.group != "" && s.from != nil {
 		errs = append(errs, s.refuse("Start with Group", "where a durable consumer begins is fixed when it is created",
 			"ConsumerConfig.Start, or a subscription without Group"))
+	}
+	if s.ordered {
+		errs = append(errs, s.checkOrdered(concurrency))
 	}
 	return errors.Join(errs...)
 }
@@ -124,6 +134,8 @@ func (s *streamSubscribe) onSubject(pattern string) (*broker.Subscription, error
 	case of == nil:
 		return nil, s.refuse("Subscribe to "+pattern, "no one stream has all subjects that this stands for",
 			"a pattern within the subjects of one stream, or core NATS")
+	case s.ordered:
+		return s.inOrder(of, pattern)
 	case s.group == "":
 		return s.fanOut(of, pattern)
 	}
@@ -164,6 +176,14 @@ func (r consumerReceiver) Receive(ctx context.Context, name string, limit int, o
 	return ds, err
 }
 
+// start is where a consumer of the subscription's own begins.
+func (s *streamSubscribe) start() Start {
+	if s.from == nil || *s.from == (Start{}) {
+		return FromNew()
+	}
+	return *s.from
+}
+
 // fanOut makes a consumer for this subscription alone.
 func (s *streamSubscribe) fanOut(of *StreamConfig, pattern string) (*broker.Subscription, error) {
 	if of.Retention == WorkQueueRetention {
@@ -171,24 +191,21 @@ func (s *streamSubscribe) fanOut(of *StreamConfig, pattern string) (*broker.Subs
 			"stream "+of.Name+" is a work queue, which gives each message to one consumer: it cannot fan out",
 			"broker.Group with the name of its consumer, or a stream with limits or interest retention")
 	}
-	c := ConsumerConfig{Durable: fmt.Sprint("ephemeral-", s.ephemeral.Add(1)), FilterSubject: pattern, Start: FromNew()}
-	if s.from != nil && *s.from != (Start{}) {
-		c.Start = *s.from
-	}
+	c := ConsumerConfig{Durable: fmt.Sprint("ephemeral-", s.ephemeral.Add(1)), FilterSubject: pattern, Start: s.start()}
 	if err := s.CreateConsumer(of.Name, c); err != nil {
 		return nil, err
 	}
 	n := natsrules.Consumer{Stream: of.Name, Name: c.Durable}
 	sub, err := s.consume(consumerReceiver{s.JetStream, n.String(), true})
-	if err != nil || !s.removeAfter(sub, n) {
+	if err != nil || !s.after(sub, func() { s.remove(n) }) {
 		s.remove(n)
 	}
 	return sub, err
 }
 
-// removeAfter removes a consumer when its subscription is over, or the broker is
-// closed. It reports false if that is so already.
-func (s *streamSubscribe) removeAfter(sub *broker.Subscription, n natsrules.Consumer) bool {
+// after calls remove when a subscription is over, or the broker is closed. It
+// reports false if that is so already.
+func (s *streamSubscribe) after(sub *broker.Subscription, remove func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
@@ -199,7 +216,7 @@ func (s *streamSubscribe) removeAfter(sub *broker.Subscription, n natsrules.Cons
 		case <-sub.Done():
 		case <-s.over:
 		}
-		s.remove(n)
+		remove()
 	})
 	return true
 }

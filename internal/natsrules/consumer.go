@@ -76,3 +76,11 @@ func (Start) SubscribeOption() {}
 func (s Start) Position() (policy StartPolicy, sequence uint64, at time.Time) {
 	return s.policy, s.sequence, s.time
 }
+
+// Ordered is an option of Subscribe without a Group, for reading a stream with
+// limits retention strictly in its order: the handler is called for one message
+// after the other, and for each at most once, whatever it returns.
+type Ordered struct{}
+
+// SubscribeOption marks Ordered as an option of Subscribe calls.
+func (Ordered) SubscribeOption() {}
