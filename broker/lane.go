@@ -54,6 +54,9 @@ func (c *consumer) finished(r *run) {
 	c.running--
 	r.next = c.nextInLane(r)
 	c.letGo(r)
+	if r.next == nil {
+		r.next = c.nextReady()
+	}
 	c.startReady()
 	if r.next != nil && c.free() > 0 {
 		c.changedLocked()
@@ -100,13 +103,22 @@ func (c *consumer) nextInLane(r *run) *run {
 	return next
 }
 
+// nextReady starts the first delivery that waits for a slot, if there is one,
+// and returns it for the caller to handle. The caller holds mu.
+func (c *consumer) nextReady() *run {
+	if c.begun || len(c.ready) == 0 || c.running >= c.concurrency {
+		return nil
+	}
+	next := c.ready[0]
+	c.ready[0] = nil
+	c.ready = c.ready[1:]
+	c.start(next)
+	return next
+}
+
 // startReady starts deliveries that wait for a slot. The caller holds mu.
 func (c *consumer) startReady() {
-	for !c.begun && len(c.ready) > 0 && c.running < c.concurrency {
-		next := c.ready[0]
-		c.ready[0] = nil
-		c.ready = c.ready[1:]
-		c.start(next)
+	for next := c.nextReady(); next != nil; next = c.nextReady() {
 		go c.work(next)
 	}
 }
