@@ -254,7 +254,7 @@ func (o *ordered) renew() error {
 	switch info := stream.CachedInfo(); {
 	case !info.Created.Equal(o.created):
 		return errAnotherStream
-	case info.State.LastSeq < o.last:
+	case info.State.LastSeq < o.last && (o.begun || o.config.OptStartSeq == 0): // else it may begin beyond the end
 		return errShortStream
 	}
 	old, c := o.reads.queue, o.config
