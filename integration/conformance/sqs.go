@@ -26,9 +26,6 @@ type Server struct {
 	// documents, by kind of queue ("standard", "fifo") and the name of the case,
 	// or of a whole group of cases.
 	Differs map[string]map[string]Difference
-	// Lease is the visibility timeout that cases wait for, 1 s if 0, and Slack how
-	// late its end may be seen, 1.5 s if 0: a server that is slow needs more.
-	Lease, Slack time.Duration
 	// Absent are facts that the server does not tell although AWS does, by
 	// kind of queue.
 	Absent map[string][]string
@@ -64,7 +61,9 @@ func RunSQS(t *testing.T, server Server) {
 		queues := &sqssuite.Queues{FIFO: kind == "fifo", Create: creator(client), ARN: finder(client)}
 		h := queues.Harness(server.Name + "-" + kind)
 		h.Open = opener(client)
-		h.Lease, h.Slack, h.Patience, h.InFlight = server.Lease, cmp.Or(server.Slack, 1500*time.Millisecond), 30*time.Second, 20
+		// Long enough for a server on a busy machine, and for moto, which looks for
+		// messages once a second: a poll has half of Poll to notice one.
+		h.Lease, h.Slack, h.Poll, h.Patience, h.InFlight = 3*time.Second, 5*time.Second, 3*time.Second, 30*time.Second, 20
 		for _, fact := range server.Absent[kind] {
 			h.Unknown[fact] = server.Name + " does not tell (AWS API GetQueueAttributes)"
 		}

@@ -3,7 +3,6 @@ package moto
 
 import (
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,8 +16,6 @@ func TestConformance(t *testing.T) {
 	conformance.RunSQS(t, conformance.Server{
 		Name:     "moto",
 		Endpoint: containers.Moto(t),
-		Lease:    3 * time.Second,
-		Slack:    5 * time.Second,
 		Differs:  differs,
 	})
 }
