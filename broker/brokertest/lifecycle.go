@@ -156,7 +156,11 @@ func drainLosesNothing(e *env) {
 }
 
 func nothingAfterDrain(e *env) {
-	d := e.open(Config{})
+	var config Config
+	if e.leased() { // a server may give a message to the poll that the drain cancelled: it comes again soon
+		config.Lease = e.h.Lease
+	}
+	d := e.open(config)
 	var after atomic.Int32
 	sub := d.subscribe(func(context.Context, *broker.Delivery) error {
 		after.Add(1)
