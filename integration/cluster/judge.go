@@ -34,7 +34,7 @@ type window struct{ begin, end time.Time }
 
 // ackMargin is how long before a fault a delete may have been confirmed that the
 // cluster forgets in it: delivery is at least once, and a new leader was seen to
-// deliver 237 messages anew that had been deleted within 0.3 s. They are counted.
+// deliver 237 messages anew, a third of a second of load. They are counted.
 const ackMargin = time.Second
 
 // consumerLog is what all receivers of one consumer saw, in that order.
