@@ -37,20 +37,32 @@ var stories = []struct {
 		delete 2
 		receive c0 1`,
 }, {
-	name: "a lease that ends for the last time", consumer: memory.ConsumerConfig{MaxDeliver: 2, AckWait: 100 * time.Millisecond},
+	name: "a lease that ends for the last time", consumer: memory.ConsumerConfig{MaxDeliver: 2, AckWait: 300 * time.Millisecond},
 	text: `publish a
 		receive c0 1
-		wait 250ms
+		wait 700ms
 		receive c0 1
-		wait 250ms
+		wait 700ms
 		receive c0 1`,
 }, {
-	name: "leases that end are delivered again in order", consumer: memory.ConsumerConfig{AckWait: 100 * time.Millisecond},
+	name: "the last lease has ended, and nobody asks", consumer: memory.ConsumerConfig{MaxDeliver: 2, AckWait: 300 * time.Millisecond},
+	text: `publish a
+		receive c0 1
+		release 0
+		receive c0 1
+		wait 700ms`,
+}, {
+	name: "the only lease has ended", consumer: memory.ConsumerConfig{MaxDeliver: 1, AckWait: 300 * time.Millisecond},
+	text: `publish a
+		receive c0 1
+		wait 700ms`,
+}, {
+	name: "leases that end are delivered again in order", consumer: memory.ConsumerConfig{AckWait: 300 * time.Millisecond},
 	text: `publish a 1
 		publish a 2
 		publish a 3
 		receive c0 3
-		wait 250ms
+		wait 700ms
 		publish a 4
 		receive c0 4`,
 }, {
@@ -164,10 +176,10 @@ var stories = []struct {
 		publish a 2
 		receive c0 2`,
 }, {
-	name: "too old", stream: memory.StreamConfig{MaxAge: 300 * time.Millisecond},
+	name: "too old", stream: memory.StreamConfig{MaxAge: 500 * time.Millisecond},
 	text: `publish a 1 id=x
 		receive c0 1
-		wait 700ms
+		wait 1200ms
 		receive c0 1
 		publish a 2 id=x
 		receive c0 2`,

@@ -193,7 +193,7 @@ func (c *consumer) advance(now time.Time) {
 			c.due.Rekey(f.dueAt, k)
 			continue
 		}
-		if !c.strand(f) {
+		if c.config.MaxDeliver != 1 || !c.strand(f) {
 			c.redeliver(f)
 		}
 	}
@@ -227,18 +227,20 @@ func (c *consumer) tell(f *flight) {
 }
 
 // watched reports whether somebody waits for what time brings: a poll, or whoever
-// reads that a message was delivered too often.
+// reads that a message was delivered too often where that needs no poll.
 func (c *consumer) watched() bool {
 	if c.polls.Len() > 0 {
 		return true
 	}
 	e := c.stream.engine
-	return !c.over && c.config.MaxDeliver > 0 && e.advise != nil && len(c.flights) > 0 &&
+	return !c.over && c.config.MaxDeliver == 1 && e.advise != nil && len(c.flights) > 0 &&
 		e.streamOf(e.advise(c.stream.name, c.name, Receipt{}).Subject) != nil
 }
 
-// redeliver has a message delivered again. One that was released after its last
-// delivery is stranded only when it is to be delivered again, as on the server.
+// redeliver has a message delivered again. After its last delivery it is stranded
+// when it would be delivered once more, to whoever asks; only with a MaxDeliver of 1
+// the server does it when the lease ends (nats-server 2.15's consumer.go, where
+// hasMaxDeliveries counts redeliveries, and getNextMsg deliveries).
 func (c *consumer) redeliver(f *flight) {
 	c.ground(f)
 	f.place = c.again.PushBack(f)
