@@ -73,12 +73,12 @@ func each(b *testing.B, goroutines, n int, f func(ctx context.Context, n int) er
 // many connections as the broker's calls need. The queue is not emptied.
 //
 // On two cores shared with the endpoint and with other work, Go 1.26, November
-// 2026, messages a second:
+// 2026, messages a second, medians of five runs:
 //
 //	              broker    raw, naive    raw, well
-//	1 publisher      180           181            –
-//	64 publishers  9,630         6,970        9,600
-//	one slice      1,750             –        1,770
+//	1 publisher      177           176            –
+//	64 publishers  9,150         7,070        9,200
+//	one slice      1,690             –        1,720
 func BenchmarkPublish(b *testing.B) {
 	for _, c := range []struct {
 		name          string
