@@ -42,6 +42,7 @@ const lease = time.Second
 type server struct {
 	client *sqs.Client
 	name   string
+	fifo   bool
 }
 
 func stories(t *testing.T, endpoint, name string) {
@@ -49,11 +50,16 @@ func stories(t *testing.T, endpoint, name string) {
 		Region: "us-east-1", BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
-	s := &server{client, name}
-	t.Run("slow handler runs once", s.slowHandler)
-	t.Run("messages of a killed consumer come back", s.killedConsumer)
-	t.Run("poison is dead-lettered after the limit", s.poison)
-	t.Run("shutdown under load loses nothing", s.shutdown)
+	for _, kind := range []string{"standard", "fifo"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			s := &server{client, name, kind == "fifo"}
+			t.Run("slow handler runs once", s.slowHandler)
+			t.Run("messages of a killed consumer come back", s.killedConsumer)
+			t.Run("poison is dead-lettered after the limit", s.poison)
+			t.Run("shutdown under load loses nothing", s.shutdown)
+		})
+	}
 }
 
 // queue makes a queue of one test, and its dead-letter queue.
@@ -73,6 +79,10 @@ func (s *server) queue(t *testing.T, attempts int) (queue, dead string) {
 func (s *server) create(t *testing.T, name string, attributes map[string]string) string {
 	t.Helper()
 	all := map[string]string{"VisibilityTimeout": fmt.Sprint(int(lease.Seconds()))}
+	if s.fifo {
+		name += ".fifo"
+		all["FifoQueue"] = "true"
+	}
 	maps.Copy(all, attributes)
 	made, err := s.client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: all})
 	if err != nil {
@@ -97,11 +107,15 @@ func (s *server) broker(t *testing.T) *sqsbroker.Broker {
 	return b
 }
 
-func publish(t *testing.T, b *sqsbroker.Broker, queue string, n int) {
+// publish sends n messages, on a FIFO queue of 40 keys.
+func (s *server) publish(t *testing.T, b *sqsbroker.Broker, queue string, n int) {
 	t.Helper()
 	ms := make([]broker.Message, n)
 	for i := range ms {
 		ms[i] = broker.Message{Subject: queue, Body: fmt.Append(nil, i)}
+		if s.fifo {
+			ms[i].Key, ms[i].DedupID = fmt.Sprint(i%40), fmt.Sprint(i)
+		}
 	}
 	if _, err := b.PublishBatch(t.Context(), ms); err != nil {
 		t.Fatal(err)
@@ -151,7 +165,7 @@ func (s *server) slowHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish(t, b, queue, 1)
+	s.publish(t, b, queue, 1)
 	if err := await(t, "the handler", done); err != nil {
 		t.Errorf("the handler was cancelled: %v", err)
 	}
@@ -167,7 +181,7 @@ func (s *server) slowHandler(t *testing.T) {
 func (s *server) killedConsumer(t *testing.T) {
 	b := s.broker(t)
 	queue, _ := s.queue(t, 5)
-	publish(t, b, queue, 10)
+	s.publish(t, b, queue, 10)
 	taken, err := b.Receive(t.Context(), queue, 10) // a consumer that dies with these in hand
 	if err != nil || len(taken) == 0 {
 		t.Fatalf("%d messages, %v", len(taken), err)
@@ -209,7 +223,7 @@ func (s *server) poison(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish(t, b, queue, 1)
+	s.publish(t, b, queue, 1)
 	ds, err := b.Receive(t.Context(), dead, 1, broker.Wait(time.Second))
 	for began := time.Now(); err == nil && len(ds) == 0 && time.Since(began) < time.Minute; {
 		ds, err = b.Receive(t.Context(), dead, 1, broker.Wait(time.Second))
@@ -233,7 +247,7 @@ func (s *server) shutdown(t *testing.T) {
 	const messages = 200
 	b := s.broker(t)
 	queue, dead := s.queue(t, 100)
-	publish(t, b, queue, messages)
+	s.publish(t, b, queue, messages)
 	var mu sync.Mutex
 	handled := map[string]int{}
 	released, drains := 0, 0
