@@ -339,3 +339,32 @@ func TestJetStreamWithoutAcks(t *testing.T) {
 		must(t, b.Delete(t.Context(), d))
 	})
 }
+
+func TestJetStreamFailuresAndDeliveriesMadeByHand(t *testing.T) {
+	b := newJetStream(t, memory.StreamConfig{}, memory.ConsumerConfig{})
+	for op, call := range map[memory.Op]func() error{
+		memory.OpPublish:   func() error { _, err := b.Publish(t.Context(), text("orders.new", "x")); return err },
+		memory.OpReceive:   func() error { _, err := b.Receive(t.Context(), "ORDERS/c", 1, broker.Wait(0)); return err },
+		memory.OpDescribe:  func() error { _, err := b.Describe(t.Context(), "ORDERS/c"); return err },
+		memory.OpHealth:    func() error { _, err := b.Health(t.Context(), "ORDERS/c"); return err },
+		memory.OpPing:      func() error { return b.Ping(t.Context()) },
+		memory.OpFlush:     func() error { return b.Flush(t.Context()) },
+		memory.OpSubscribe: func() error { _, err := b.Subscribe(t.Context(), "orders.>", discard); return err },
+	} {
+		b.FailNext(op, 1, broker.ErrUnavailable)
+		wantErr(t, call(), broker.ErrUnavailable)
+		must(t, call())
+	}
+	h := &memory.Handle{}
+	d := &broker.Delivery{Handle: h}
+	b.FailNext(memory.OpReject, 1, broker.ErrUnavailable)
+	wantErr(t, b.Reject(t.Context(), "no", d), broker.ErrUnavailable)
+	must(t, b.Reject(t.Context(), "no", d))
+	if h.Settled() != memory.Rejected || h.Reason() != "no" {
+		t.Errorf("%v, %q", h.Settled(), h.Reason())
+	}
+	wantErr(t, b.Release(t.Context(), 0, d), broker.ErrLeaseLost)
+	other := newJetStream(t, memory.StreamConfig{}, memory.ConsumerConfig{})
+	put(t, other, "x")
+	wantErr(t, b.Delete(t.Context(), one(t, other, "ORDERS/c")), broker.ErrInvalid)
+}
