@@ -35,8 +35,8 @@ func TestJetStreamHealth(t *testing.T) {
 	if err := r.Reject(soon(t), "no", ds[1]); err != nil {
 		t.Fatal(err)
 	}
-	h = health()
-	if h.Ready.V != 1 || h.InFlight.V != 1 || h.OldestAge.State != broker.StateKnown || h.OldestAge.V <= 0 || h.OldestAge.V > patience {
+	eventually(t, "the server has counted all", func() bool { h = health(); return h.Ready.V == 1 }) // it does so a moment later
+	if h.InFlight.V != 1 || h.OldestAge.State != broker.StateKnown || h.OldestAge.V <= 0 || h.OldestAge.V > patience {
 		t.Errorf("got %+v", h)
 	}
 	if !h.DeadLetterExists.V || h.DeadLetterReady.V != 1 || h.DeadLetterRetention.V != time.Hour || h.DeadLetterOldest.State != broker.StateKnown {

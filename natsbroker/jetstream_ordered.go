@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // Ordered is an option of [JetStream.Subscribe] without a Group, for reading a
@@ -39,10 +40,9 @@ import (
 // new stream of that name takes its place, or if it has lost the end that was
 // read already, as a crash of the machine can do. A drain leaves what was fetched and
 // not begun.
-type Ordered struct{}
-
-// SubscribeOption marks Ordered as an option of Subscribe calls.
-func (Ordered) SubscribeOption() {}
+//
+// It is the same type as memory's.
+type Ordered = natsrules.Ordered
 
 const (
 	// orderedKey marks the consumer of an ordered subscription in its metadata.

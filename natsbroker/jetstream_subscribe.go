@@ -66,7 +66,7 @@ type jsSubscribe struct {
 	name    string
 	handler broker.Handler
 	group   string
-	from    *Start
+	from    Start
 	ordered bool
 	others  []broker.SubscribeOption // for Consume
 }
@@ -74,6 +74,7 @@ type jsSubscribe struct {
 func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 	var errs []error
 	var concurrency broker.Concurrency
+	started := false
 	if s.handler == nil {
 		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
 	}
@@ -85,7 +86,7 @@ func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: nameLimit})
 			}
 		case Start:
-			s.from = &o
+			s.from, started = o, true
 		case Ordered:
 			s.ordered = true
 		case broker.Concurrency:
@@ -95,7 +96,7 @@ func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 			s.others = append(s.others, opt)
 		}
 	}
-	if s.group != "" && s.from != nil {
+	if s.group != "" && started {
 		errs = append(errs, &broker.UnsupportedError{
 			Backend: jsBackend, What: "Start with Group", Why: "where a durable consumer begins is fixed when it is created",
 			Instead: "deliver_policy of the consumer, or a subscription without Group",
@@ -257,10 +258,8 @@ func (s *jsSubscribe) privateConfig(stream *jetstream.StreamConfig, pattern stri
 	if limit := stream.ConsumerLimits.InactiveThreshold; limit > 0 { // the stream takes no consumer with more
 		idle = min(idle, limit)
 	}
-	c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, FilterSubject: pattern, InactiveThreshold: idle}
-	if s.from != nil {
-		s.from.set(&c)
-	}
+	c := jetstream.ConsumerConfig{FilterSubject: pattern, InactiveThreshold: idle}
+	begin(&c, s.from)
 	return c
 }
 
