@@ -83,20 +83,21 @@ func (u Usage) validate() error {
 
 // Check holds what a destination promises, and how it does, against how the
 // caller uses it, and says what is wrong, why, and what to do about it. It reads
-// the destination anew with one Describe and, where d has the role
-// [HealthReporter] (found as [As] finds it), one Health; it changes nothing and
-// never looks at a queue's messages. It may be called concurrently.
+// the destination anew with one Describe and, where d has the roles
+// [HealthReporter] and [Inspector] (found as [As] finds them), one Health and
+// one Inspect; it changes nothing and never looks at a queue's messages. It may
+// be called concurrently.
 //
 // No findings means that there is nothing to say. What is unknown is never
 // passed over: where a known value could be an error, not knowing it is a
 // warning with the reason, and where it could be a warning, it is information.
 // A missing permission, or a d without the role HealthReporter, makes unknown.
-// Other errors of Describe and Health are returned as they are; bad input is a
+// Other errors of Describe, Health and Inspect are returned as they are; bad input is a
 // [*FieldError] before any I/O.
 //
 // Where [Require] stops a service that cannot work, Check is for its log, a
 // probe, or an operator's command. The codes are stable; a later version may
-// add some.
+// add some. Backends document those of their own.
 //
 // Of receiving:
 //
@@ -164,17 +165,45 @@ func Check(ctx context.Context, d Describer, destination string, u Usage) (Findi
 	if err != nil {
 		return nil, err
 	}
-	return inspect(destination, s, h, u), nil
+	own, err := inspectOwn(ctx, d, destination)
+	if err != nil {
+		return nil, err
+	}
+	return worstFirst(append(inspect(destination, s, h, u), own...)), nil
+}
+
+// role finds an optional role of d, as [As] does: d is a backend, or wraps one.
+func role[T any](d Describer) (T, bool) {
+	if b, isBroker := d.(Broker); isBroker {
+		found, err := As[T](b)
+		return found, err == nil
+	}
+	found, ok := d.(T)
+	return found, ok
+}
+
+// inspectOwn asks d for findings of its own, where it makes any.
+func inspectOwn(ctx context.Context, d Describer, destination string) (Findings, error) {
+	inspector, ok := role[Inspector](d)
+	if !ok {
+		return nil, nil
+	}
+	found, err := inspector.Inspect(ctx, destination)
+	if errors.Is(err, errors.ErrUnsupported) { // a wrapper of a backend without the role
+		return nil, nil
+	}
+	return found, err
+}
+
+func worstFirst(found Findings) Findings {
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	return found
 }
 
 // readHealth asks d for Health where it can; where it cannot, or may not, all is
 // unknown.
 func readHealth(ctx context.Context, d Describer, destination string) (Health, error) {
-	reporter, ok := d.(HealthReporter)
-	if b, isBroker := d.(Broker); isBroker { // perhaps a wrapper
-		found, err := As[HealthReporter](b)
-		reporter, ok = found, err == nil
-	}
+	reporter, ok := role[HealthReporter](d)
 	if !ok {
 		return unknownHealth(destination, "the backend does not report it"), nil
 	}
@@ -205,6 +234,5 @@ func inspect(destination string, s Semantics, h Health, u Usage) Findings {
 			Code: r.code, Severity: v.severity(r), Destination: destination, Cause: v.cause, Remedy: r.remedy,
 		})
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
 	return found
 }

@@ -381,3 +381,52 @@ func TestUnknownHealthGivesItsReason(t *testing.T) {
 		}
 	}
 }
+
+// inspector has findings of its own, or an error.
+type inspector struct {
+	found broker.Findings
+	err   error
+}
+
+func (i inspector) Inspect(_ context.Context, destination string) (broker.Findings, error) {
+	for n := range i.found {
+		i.found[n].Destination = destination
+	}
+	return i.found, i.err
+}
+
+// What a backend finds by itself takes its place among the rest, the worst first.
+func TestCheckAsksTheBackend(t *testing.T) {
+	c := sound()
+	c.H.DeadLetterReady = broker.Known[int64](3, "count")
+	own := inspector{found: broker.Findings{
+		{Code: "slow-write", Severity: broker.SeverityWarning, Cause: "no deadline", Remedy: "set one"},
+		{Code: "torn-cable", Severity: broker.SeverityError, Cause: "a spade", Remedy: "splice it"},
+	}}
+	type backend struct {
+		whole
+		broker.HealthReporter
+		broker.Inspector
+	}
+	inner := backend{whole{Describer: c}, c, own}
+	want := []string{"error dlq-not-empty", "error torn-cable", "warning slow-write"}
+	for name, d := range map[string]broker.Describer{
+		"itself":  inner,
+		"wrapped": wrapper{whole{Describer: c}, inner},
+	} {
+		found, got := check(t, d, c.U)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		for _, f := range found {
+			if f.Destination != found[0].Destination {
+				t.Errorf("%s: of %q, want %q", name, f.Destination, found[0].Destination)
+			}
+		}
+	}
+	failure := errors.New("no such subject")
+	inner.Inspector = inspector{err: failure}
+	if _, err := broker.Check(t.Context(), inner, "orders", c.U); !errors.Is(err, failure) {
+		t.Errorf("got %v, want Inspect's error", err)
+	}
+}

@@ -19,6 +19,15 @@ type HealthReporter interface {
 	Health(ctx context.Context, destination string) (Health, error)
 }
 
+// Inspector is an optional role beside [Describer]: [Check] adds its findings
+// to its own where a backend has it.
+type Inspector interface {
+	// Inspect finds what only this backend can know of a destination, such as
+	// how soon its connection notices a failure. The codes are the backend's to
+	// document, and are stable. It has no effect on the destination.
+	Inspect(ctx context.Context, destination string) (Findings, error)
+}
+
 // Health is how a destination does, each fact with where it was read. The
 // figures are of one moment, and of the backend's precision: the counts of SQS
 // are approximate and may lag a minute and more (API GetQueueAttributes). Later

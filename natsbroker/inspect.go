@@ -15,6 +15,11 @@ const (
 	slowNotice = 15 * time.Second
 )
 
+var (
+	_ broker.Inspector = (*Broker)(nil)
+	_ broker.Inspector = (*JetStream)(nil)
+)
+
 // Inspect adds to what [broker.Check] finds of a destination what only this
 // backend can know: how soon the connection notices a failure. Those are settings
 // of whoever dialed it; one of Connect's own has none of the findings.
@@ -31,6 +36,19 @@ func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findin
 	if err := natsrules.CheckSubject(b.address(destination)); err != nil {
 		return nil, err
 	}
+	return b.findings(destination), nil
+}
+
+// Inspect finds what [Broker.Inspect] does: the connection is the same kind.
+func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
+	if err := j.ready(ctx, "inspect", destination); err != nil {
+		return nil, err
+	}
+	return j.core.findings(destination), nil
+}
+
+// findings are those of the connection, told of a destination.
+func (b *Broker) findings(destination string) broker.Findings {
 	var found broker.Findings
 	add := func(code, cause, remedy string) {
 		found = append(found, broker.Finding{
@@ -54,7 +72,7 @@ func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findin
 		add("gives-up", fmt.Sprintf("the connection is closed for good after %d attempts to reach a server again (nats.MaxReconnects of the connection)", o.MaxReconnect),
 			"dial with nats.MaxReconnects(-1), or by Connect")
 	}
-	return found, nil
+	return found
 }
 
 // limit words a time-out, of which 0 and below are none.

@@ -47,3 +47,22 @@ func TestCoreInspectTellsOfTheConnection(t *testing.T) {
 		t.Errorf("got %v, want ErrInvalid", err)
 	}
 }
+
+// Check tells them too, of a subject, a stream's subject and a consumer.
+func TestCheckTellsOfTheConnection(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders()
+	for destination, d := range map[string]broker.Describer{
+		"a": newBroker(t, r.server, nil), "orders.a": r.JetStream, "ORDERS/c": r.JetStream,
+	} {
+		found, err := broker.Check(soon(t), d, destination, broker.Usage{LossOK: true, Idempotent: true})
+		if err != nil {
+			t.Fatalf("%s: %v", destination, err)
+		}
+		for _, code := range []string{"slow-write", "slow-notice", "gives-up"} {
+			if !slices.ContainsFunc(found, func(f broker.Finding) bool { return f.Code == code && f.Destination == destination }) {
+				t.Errorf("%s: %s is not among the findings:\n%v", destination, code, found)
+			}
+		}
+	}
+}
