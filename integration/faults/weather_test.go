@@ -39,8 +39,7 @@ type gauge struct {
 func someFail(g gauge) bool                       { return g.failed > 0 }
 func slowerThan(d time.Duration) func(gauge) bool { return func(g gauge) bool { return g.slowest > d } }
 
-// climate is one round of weather. A stall lasts longer than the lease of the
-// queues here.
+// climate is one round of weather.
 var climate = []spell{
 	{"requests reset", "reset_peer", "upstream", 0.5, nil, 700 * time.Millisecond, someFail},
 	{"answers reset", "reset_peer", "downstream", 0.5, nil, 700 * time.Millisecond, someFail},

@@ -14,7 +14,9 @@ import (
 // Options say what the judge may take for granted.
 type Options struct {
 	FIFO  bool
-	Lease time.Duration // of every receive and extension
+	// Lease is that of every receive and extension, and longer than any delay of a
+	// release: the wire tells the two apart by their length only.
+	Lease time.Duration
 	// Log: the endpoint's own log is told to Event. Without it, the judge has
 	// only the wire, and cannot tell when a lease ended.
 	Log bool
