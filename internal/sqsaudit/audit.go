@@ -13,7 +13,7 @@ import (
 
 // Options say what the judge may take for granted.
 type Options struct {
-	FIFO  bool
+	FIFO bool
 	// Lease is that of every receive and extension, and longer than any delay of a
 	// release: the wire tells the two apart by their length only.
 	Lease time.Duration
