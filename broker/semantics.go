@@ -145,6 +145,7 @@ type Publishing struct {
 	DedupBy       Fact[DedupBy]       `json:"dedupBy"`
 	DedupWindow   Fact[time.Duration] `json:"dedupWindow"`
 	DedupScope    Fact[Scope]         `json:"dedupScope"`
+	RateScope     Fact[Scope]         `json:"rateScope"`     // over what its limit of messages a second counts; unlimited: it has none
 	MaxDelay      Fact[time.Duration] `json:"maxDelay"`      // of Message.Delay
 	QueueDelay    Fact[time.Duration] `json:"queueDelay"`    // of every message without one
 	MessageTTL    Fact[time.Duration] `json:"messageTTL"`    // of Message.TTL; unlimited: any
@@ -236,14 +237,14 @@ const (
 	DedupByIDOrContent DedupBy = "id-or-content" // else the body's hash
 )
 
-// Scope is where a deduplication id must be unique.
+// Scope is where a deduplication id must be unique, or over what a limit counts.
 type Scope string
 
 // Scopes.
 const (
-	ScopeDestination Scope = "destination"
-	ScopeStream      Scope = "stream"
-	ScopeKey         Scope = "key"
+	ScopeDestination Scope = "destination" // all that is published to it
+	ScopeStream      Scope = "stream"      // with whatever else the stream stores
+	ScopeKey         Scope = "key"         // each Message.Key for itself
 )
 
 // Distribution is who gets a message.

@@ -144,13 +144,15 @@ func settings(fifo bool) []brokertest.Setting {
 		},
 	})
 	if fifo {
+		scope := func(o *memory.QueueOptions, i int) {
+			o.DedupScope = []broker.Scope{broker.ScopeDestination, broker.ScopeKey}[i]
+		}
 		all = append(all,
 			set("publish.dedupBy", []string{"id", "id-or-content"}, func(o *memory.QueueOptions, i int) {
 				o.ContentBasedDedup = i == 1
 			}),
-			set("publish.dedupScope", []string{"destination", "key"}, func(o *memory.QueueOptions, i int) {
-				o.DedupScope = []broker.Scope{broker.ScopeDestination, broker.ScopeKey}[i]
-			}))
+			set("publish.dedupScope", []string{"destination", "key"}, scope),
+			set("publish.rateScope", []string{"destination", "key"}, scope))
 	}
 	return all
 }

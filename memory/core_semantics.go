@@ -54,6 +54,7 @@ func (b *CoreNATS) publishing() broker.Publishing {
 		DedupBy:       broker.None[broker.DedupBy](stores),
 		DedupWindow:   broker.None[time.Duration](stores),
 		DedupScope:    broker.None[broker.Scope](stores),
+		RateScope:     broker.Unlimited[broker.Scope](contract + "no setting limits the rate of publishing"),
 		MaxDelay:      broker.None[time.Duration](stores),
 		QueueDelay:    broker.None[time.Duration](stores),
 		MessageTTL:    broker.None[time.Duration](stores),

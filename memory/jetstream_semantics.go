@@ -113,6 +113,7 @@ func (b *JetStream) published(c *StreamConfig) broker.Publishing {
 		DedupBy:       broker.Known(broker.DedupByID, contract+"duplicate_window"),
 		DedupWindow:   broker.Known(c.Duplicates, contract+"duplicate_window"),
 		DedupScope:    broker.Known(broker.ScopeStream, contract+"duplicate_window"),
+		RateScope:     broker.Unlimited[broker.Scope](contract + "no setting limits the rate of publishing"),
 		MaxDelay:      broker.None[time.Duration](contract + "allow_msg_schedules, and the subject " + natsrules.ScheduleSubject(c.Name)),
 		QueueDelay:    broker.None[time.Duration](jetStream),
 		MessageTTL:    broker.None[time.Duration](contract + "allow_msg_ttl"),
@@ -149,12 +150,13 @@ func notPublished() broker.Publishing {
 		Readers: broker.Unknown[int](noSubject), Ordering: broker.Unknown[broker.Ordering](noSubject),
 		KeyRequired: broker.Unknown[bool](noSubject), IDRequired: broker.Unknown[bool](noSubject),
 		DedupBy: broker.Unknown[broker.DedupBy](noSubject), DedupWindow: broker.Unknown[time.Duration](noSubject),
-		DedupScope: broker.Unknown[broker.Scope](noSubject), MaxDelay: broker.Unknown[time.Duration](noSubject),
-		QueueDelay: broker.Unknown[time.Duration](noSubject), MessageTTL: broker.Unknown[time.Duration](noSubject),
-		Schedule: broker.Unknown[bool](noSubject), MaxMessage: broker.Unknown[int64](noSubject),
-		MaxHeaders: broker.Unknown[int](noSubject), MaxHeaderSize: broker.Unknown[int64](noSubject),
-		MaxBatch: broker.Unknown[int](noSubject), MaxBatchSize: broker.Unknown[int64](noSubject),
-		BatchAtomic: broker.Unknown[bool](noSubject), RequestReply: broker.Unknown[bool](noSubject),
+		DedupScope: broker.Unknown[broker.Scope](noSubject), RateScope: broker.Unknown[broker.Scope](noSubject),
+		MaxDelay: broker.Unknown[time.Duration](noSubject), QueueDelay: broker.Unknown[time.Duration](noSubject),
+		MessageTTL: broker.Unknown[time.Duration](noSubject), Schedule: broker.Unknown[bool](noSubject),
+		MaxMessage: broker.Unknown[int64](noSubject), MaxHeaders: broker.Unknown[int](noSubject),
+		MaxHeaderSize: broker.Unknown[int64](noSubject), MaxBatch: broker.Unknown[int](noSubject),
+		MaxBatchSize: broker.Unknown[int64](noSubject), BatchAtomic: broker.Unknown[bool](noSubject),
+		RequestReply: broker.Unknown[bool](noSubject),
 	}
 }
 

@@ -42,6 +42,7 @@ func (b *SQS) Describe(ctx context.Context, subject string) (broker.Semantics, e
 	if q.rules.FIFO {
 		sqsrules.SetContentDedup(&s, o.ContentBasedDedup, contract+"ContentBasedDeduplication")
 		s.Publish.DedupScope = broker.Known(o.DedupScope, contract+"DeduplicationScope")
+		s.Publish.RateScope = broker.Known(o.DedupScope, contract+"FifoThroughputLimit, which goes with DedupScope")
 	}
 	return s, nil
 }

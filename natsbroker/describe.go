@@ -65,6 +65,7 @@ const (
 	docsQueue = "docs.nats.io/nats-concepts/core-nats/queue"
 	docsAsk   = "docs.nats.io/nats-concepts/core-nats/reqreply"
 	docsSlow  = "docs.nats.io/using-nats/developer/connecting/events/slow"
+	docsRate  = "no setting limits the rate of publishing, docs.nats.io/running-a-nats-service/configuration"
 	docsWire  = "docs.nats.io/reference/reference-protocols/nats-protocol"
 )
 
@@ -81,6 +82,7 @@ func (b *Broker) publishing(stored *capture) broker.Publishing {
 		DedupBy:       broker.None[broker.DedupBy](docs),
 		DedupWindow:   broker.None[time.Duration](docs),
 		DedupScope:    broker.None[broker.Scope](docs),
+		RateScope:     broker.Unlimited[broker.Scope](docsRate),
 		MaxDelay:      broker.None[time.Duration](docs),
 		QueueDelay:    broker.None[time.Duration](docs),
 		MessageTTL:    broker.None[time.Duration](docs),

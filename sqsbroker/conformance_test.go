@@ -83,16 +83,23 @@ func (e *endpoint) serve(tb testing.TB, o *sqstest.Options) broker.Broker {
 
 // settings are attributes of the queue, set through a client of its own.
 func (e *endpoint) settings() []brokertest.Setting {
-	set := func(fact string, attr types.QueueAttributeName, values []string, words ...string) brokertest.Setting {
+	change := func(fact string, values []map[string]string, words ...string) brokertest.Setting {
 		return brokertest.Setting{Fact: fact, Values: words, Set: func(tb testing.TB, _ broker.Broker, queue string, i int) {
 			tb.Helper()
 			_, err := e.server.Client().SetQueueAttributes(tb.Context(), &sqs.SetQueueAttributesInput{
-				QueueUrl: aws.String(e.server.QueueURL(queue)), Attributes: map[string]string{string(attr): values[i]},
+				QueueUrl: aws.String(e.server.QueueURL(queue)), Attributes: values[i],
 			})
 			if err != nil {
 				tb.Error(err)
 			}
 		}}
+	}
+	set := func(fact string, attr types.QueueAttributeName, values []string, words ...string) brokertest.Setting {
+		var all []map[string]string
+		for _, v := range values {
+			all = append(all, map[string]string{string(attr): v})
+		}
+		return change(fact, all, words...)
 	}
 	all := []brokertest.Setting{
 		set("receive.lease", types.QueueAttributeNameVisibilityTimeout, []string{"45", "3600"}, "45s", "1h"),
@@ -116,7 +123,13 @@ func (e *endpoint) settings() []brokertest.Setting {
 	})
 	if e.FIFO {
 		all = append(all, set("publish.dedupBy", types.QueueAttributeNameContentBasedDeduplication, []string{"true", "false"}, "id-or-content", "id"),
-			set("publish.dedupScope", types.QueueAttributeNameDeduplicationScope, []string{"messageGroup", "queue"}, "key", "destination"))
+			change("publish.dedupScope", []map[string]string{
+				{"DeduplicationScope": "messageGroup"}, {"DeduplicationScope": "queue", "FifoThroughputLimit": "perQueue"},
+			}, "key", "destination"),
+			change("publish.rateScope", []map[string]string{ // the scope is the same, so that it cannot stand for the limit
+				{"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"},
+				{"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perQueue"},
+			}, "key", "destination"))
 	}
 	return all
 }

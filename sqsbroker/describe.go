@@ -20,8 +20,8 @@ import (
 // and one more to see whether its dead-letter queue exists
 // (sqs:GetQueueAttributes and sqs:GetQueueUrl). Attributes show what is
 // configured; a change may take a minute to take effect, or fifteen for the
-// retention. That a FIFO queue is in high-throughput mode is in From of
-// Publish.DedupScope, which the mode depends on.
+// retention. A FIFO queue whose Publish.RateScope is [broker.ScopeKey] is in
+// high-throughput mode.
 //
 // A permission that is missing makes facts unknown, with the reason. A queue
 // that does not exist is [broker.ErrNotFound].
@@ -77,6 +77,7 @@ func (a *attributes) fill(s *broker.Semantics, fifo bool) {
 	a.fillRedrive(s)
 	if fifo {
 		a.fillDedup(s)
+		a.fillRate(s)
 	}
 }
 
@@ -104,15 +105,25 @@ func (a *attributes) fillDedup(s *broker.Semantics) {
 		sqsrules.SetContentDedup(s, v == "true", string(content))
 	}
 	s.Publish.DedupScope = absent[broker.Scope](scope)
-	from := string(scope)
-	if a.get(types.QueueAttributeNameFifoThroughputLimit) == "perMessageGroupId" {
-		from += "; high throughput, as FifoThroughputLimit is perMessageGroupId"
-	}
 	switch a.get(scope) {
 	case "queue":
-		s.Publish.DedupScope = broker.Known(broker.ScopeDestination, from)
+		s.Publish.DedupScope = broker.Known(broker.ScopeDestination, string(scope))
 	case "messageGroup":
-		s.Publish.DedupScope = broker.Known(broker.ScopeKey, from)
+		s.Publish.DedupScope = broker.Known(broker.ScopeKey, string(scope))
+	}
+}
+
+// fillRate tells whether the queue is in high-throughput mode: SQS takes
+// perMessageGroupId only with the deduplication scope messageGroup (API
+// SetQueueAttributes).
+func (a *attributes) fillRate(s *broker.Semantics) {
+	const limit = types.QueueAttributeNameFifoThroughputLimit
+	s.Publish.RateScope = absent[broker.Scope](limit)
+	switch a.get(limit) {
+	case "perQueue":
+		s.Publish.RateScope = broker.Known(broker.ScopeDestination, string(limit))
+	case "perMessageGroupId":
+		s.Publish.RateScope = broker.Known(broker.ScopeKey, string(limit)+", high throughput")
 	}
 }
 
@@ -155,6 +166,7 @@ func deny(s *broker.Semantics, fifo bool, why string) {
 		s.Publish.IDRequired = broker.Unknown[bool](why)
 		s.Publish.DedupBy = broker.Unknown[broker.DedupBy](why)
 		s.Publish.DedupScope = broker.Unknown[broker.Scope](why)
+		s.Publish.RateScope = broker.Unknown[broker.Scope](why)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestDescribeStandard(t *testing.T) {
 		wantFacts(t, s, "receive.lease", "45s", "publish.maxMessage", "2048", "publish.queueDelay", "3s",
 			"retention", "10m", "receive.maxAttempts", "4", "receive.deadLetter", arnOf("dead"),
 			"receive.exhausted", "dead-lettered", "atRest", "none", "inTransit", "none",
-			"publish.dedupWindow", "none", "receive.ordering", "best-effort", "publish.storedBy", "jobs",
+			"publish.dedupWindow", "none", "publish.rateScope", "unlimited", "receive.ordering", "best-effort", "publish.storedBy", "jobs",
 			"receive.maxLease", "12h", "publish.maxDelay", "15m")
 
 		// A second client changes what Describe must follow, at once.
@@ -75,20 +75,19 @@ func TestDescribeStandard(t *testing.T) {
 func TestDescribeFIFO(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "orders.fifo", "ContentBasedDeduplication", "true", "DeduplicationScope", "messageGroup", "FifoThroughputLimit", "perMessageGroupId")
-		s := r.describe(t, "orders.fifo")
-		if from := s.Publish.DedupScope.From; !strings.Contains(from, "high throughput") {
-			t.Errorf("got %q", from)
-		}
-		wantFacts(t, s, "publish.dedupBy", "id-or-content", "publish.idRequired", "no", "publish.dedupScope", "key",
+		wantFacts(t, r.describe(t, "orders.fifo"), "publish.dedupBy", "id-or-content", "publish.idRequired", "no",
+			"publish.dedupScope", "key", "publish.rateScope", "key",
 			"publish.dedupWindow", "5m", "receive.ordering", "per-key", "receive.strict", "yes", "publish.keyRequired", "yes",
 			"publish.maxDelay", "none")
 		r.set(t, "orders.fifo", "ContentBasedDeduplication", "false", "DeduplicationScope", "queue", "FifoThroughputLimit", "perQueue")
 		sleep(time.Minute)
-		s = r.describe(t, "orders.fifo")
-		if from := s.Publish.DedupScope.From; strings.Contains(from, "high throughput") {
-			t.Errorf("got %q", from)
-		}
-		wantFacts(t, s, "publish.dedupBy", "id", "publish.idRequired", "yes", "publish.dedupScope", "destination")
+		wantFacts(t, r.describe(t, "orders.fifo"), "publish.dedupBy", "id", "publish.idRequired", "yes",
+			"publish.dedupScope", "destination", "publish.rateScope", "destination")
+
+		// Ids that are unique for each group do not make a queue fast.
+		r.set(t, "orders.fifo", "DeduplicationScope", "messageGroup")
+		sleep(time.Minute)
+		wantFacts(t, r.describe(t, "orders.fifo"), "publish.dedupScope", "key", "publish.rateScope", "destination")
 	})
 }
 
@@ -129,7 +128,7 @@ func TestDescribeUnknown(t *testing.T) {
 			t.Errorf("got %v, %v", strange.Receive.DeadLetter, err)
 		}
 		wantFacts(t, got, "receive.lease", "unknown", "receive.deadLetter", "unknown", "receive.maxAttempts", "unknown",
-			"publish.dedupScope", "unknown", "publish.dedupBy", "unknown", "inTransit", "unknown", "atRest", "unknown", "retention", "unknown")
+			"publish.dedupScope", "unknown", "publish.rateScope", "unknown", "publish.dedupBy", "unknown", "inTransit", "unknown", "atRest", "unknown", "retention", "unknown")
 	})
 }
 

@@ -34,7 +34,7 @@ func TestEnsureQueue(t *testing.T) {
 		s, err := r.Describe(ctx, "orders.placed")
 		if err != nil || s.Receive.Lease.V != time.Minute || s.Publish.QueueDelay.V != time.Second || s.Retention.V != time.Hour ||
 			s.Publish.MaxMessage.V != 1<<18 || s.Receive.MaxAttempts.V != 10 || s.Receive.DeadLetter.V != arnOf("dead.fifo") ||
-			s.Publish.DedupScope.V != broker.ScopeKey || s.AtRest.V != broker.AtRestSSESQS {
+			s.Publish.DedupScope.V != broker.ScopeKey || s.Publish.RateScope.V != broker.ScopeKey || s.AtRest.V != broker.AtRestSSESQS {
 			t.Errorf("got %+v, %v", s, err)
 		}
 

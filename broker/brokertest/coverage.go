@@ -19,6 +19,7 @@ var unobserved = map[string]string{
 	"whenFull":             "no destination of the harness is ever full; compared with what is kept",
 	"atRest":               "encryption is not visible from outside; echoed where it can be set",
 	"inTransit":            "it is a property of the connection that the harness made",
+	"publish.rateScope":    "no server that the suite runs on limits a rate; compared with the order, echoed where it can be set",
 	"publish.schedule":     "no role schedules yet",
 	"publish.maxBatch":     "PublishBatch splits, so that a native call is not visible; a batch of any length is seen to be sent",
 	"publish.maxBatchSize": "as publish.maxBatch; a batch of any size is seen to be sent",

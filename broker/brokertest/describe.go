@@ -22,8 +22,8 @@ func describeCases() []Case {
 		Rule: "The facts agree: what stores nothing keeps, encrypts and orders nothing, and a queue is one on both sides.",
 		Fields: []string{
 			"durability", "replicas", "retention", "whenFull", "atRest", "publish.storedBy", "publish.confirm", "publish.ordering",
-			"publish.dedupBy", "receive.guarantee", "receive.ordering", "receive.distribution", "receive.slow", "receive.inFlight",
-			"receive.strict", "receive.lease",
+			"publish.dedupBy", "publish.rateScope", "receive.guarantee", "receive.ordering", "receive.distribution", "receive.slow",
+			"receive.inFlight", "receive.strict", "receive.lease",
 		},
 		Proof: OneWay,
 		run:   describeAgrees,
@@ -37,7 +37,7 @@ func describeCases() []Case {
 		Rule:  "Describe shows what a second client has set, at once.",
 		Proof: Echo,
 		Fields: []string{
-			"retention", "atRest", "publish.queueDelay", "publish.maxMessage", "publish.dedupBy", "publish.dedupScope",
+			"retention", "atRest", "publish.queueDelay", "publish.maxMessage", "publish.dedupBy", "publish.dedupScope", "publish.rateScope",
 			"receive.lease", "receive.maxAttempts", "receive.deadLetter",
 		},
 		run: describeFollows,
@@ -88,6 +88,10 @@ func describeAgrees(e *env) {
 	}
 	for _, f := range facts(s) {
 		switch f.name {
+		case "publish.rateScope":
+			if f.state == broker.StateNone {
+				e.Errorf("%s is none: what has no limit is unlimited", f.name)
+			}
 		case "publish.confirm", "publish.ordering", "receive.ordering", "receive.guarantee", "receive.distribution", "receive.slow":
 			if f.state == broker.StateNone || f.state == broker.StateUnlimited {
 				e.Errorf("%s is %s, which says nothing", f.name, f.text)
@@ -107,14 +111,23 @@ func describeAgrees(e *env) {
 	if l, most := s.Receive.Lease, s.Receive.MaxLease; isKnown(l) && isKnown(most) && l.V > most.V {
 		e.Errorf("a lease of %s, of at most %s", l, most)
 	}
-	if is(s.Receive.Ordering, broker.OrderingBestEffort) && isKnown(s.Publish.Ordering) && s.Publish.Ordering.V != broker.OrderingBestEffort {
-		e.Errorf("order %s published, which no receiver sees", s.Publish.Ordering)
-	}
 	if is(s.Publish.DedupBy, broker.DedupByIDOrContent) && isTrue(s.Publish.IDRequired) {
 		e.Errorf("deduplicates by content too, and requires an id")
 	}
+	orderAgrees(e, s)
+}
+
+// orderAgrees compares the order with what is said for the sake of it.
+func orderAgrees(e *env, s broker.Semantics) {
+	published := s.Publish.Ordering
+	if is(s.Receive.Ordering, broker.OrderingBestEffort) && isKnown(published) && published.V != broker.OrderingBestEffort {
+		e.Errorf("order %s published, which no receiver sees", published)
+	}
 	if isTrue(s.Receive.Strict) && is(s.Receive.Ordering, broker.OrderingBestEffort) {
 		e.Errorf("strict, and no order")
+	}
+	if is(s.Publish.RateScope, broker.ScopeKey) && isKnown(published) && published.V != broker.OrderingPerKey {
+		e.Errorf("a rate limited for each key, and order %s", published)
 	}
 }
 

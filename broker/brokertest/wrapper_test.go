@@ -197,7 +197,7 @@ func onSubjects(mutate func(*subjects)) brokertest.Harness {
 func onQueues(suffix string, mutate func(*queues)) brokertest.Harness {
 	var sqs *memory.SQS
 	n := 0
-	return brokertest.Harness{
+	h := brokertest.Harness{
 		Name: "sqs" + suffix, Virtual: true,
 		Open: func(tb testing.TB) broker.Broker {
 			tb.Helper()
@@ -249,6 +249,19 @@ func onQueues(suffix string, mutate func(*queues)) brokertest.Harness {
 			},
 		}},
 	}
+	if suffix != "" {
+		h.Settings = append(h.Settings, brokertest.Setting{
+			Fact: "publish.rateScope", Values: []string{"destination", "key"},
+			Set: func(tb testing.TB, _ broker.Broker, queue string, i int) {
+				tb.Helper()
+				scope := []broker.Scope{broker.ScopeDestination, broker.ScopeKey}[i]
+				if err := sqs.UpdateQueue(queue, memory.QueueOptions{DedupScope: scope}); err != nil {
+					tb.Error(err)
+				}
+			},
+		})
+	}
+	return h
 }
 
 // without leaves out the options of a type.

@@ -45,6 +45,7 @@ func publishing(c citation) broker.Publishing {
 		DedupBy:       broker.None[broker.DedupBy](c("DG standard-queues")),
 		DedupWindow:   broker.None[time.Duration](c("DG standard-queues")),
 		DedupScope:    broker.None[broker.Scope](c("DG standard-queues")),
+		RateScope:     broker.Unlimited[broker.Scope](c("nearly unlimited calls a second, DG standard-queues")),
 		MaxDelay:      broker.Known(MaxDelay, c("API SendMessage, DelaySeconds")),
 		MessageTTL:    broker.None[time.Duration](c("API SendMessage")),
 		Schedule:      broker.Known(false, c("API SendMessage")),
@@ -82,6 +83,7 @@ func orderByGroup(s *broker.Semantics, c citation) {
 	s.Publish.DedupBy = broker.Fact[broker.DedupBy]{}
 	s.Publish.DedupWindow = broker.Known(DedupWindow, c("DG FIFO-queues-exactly-once-processing"))
 	s.Publish.DedupScope = broker.Fact[broker.Scope]{}
+	s.Publish.RateScope = broker.Fact[broker.Scope]{}
 	s.Publish.MaxDelay = broker.None[time.Duration](c("API SendMessage, DelaySeconds"))
 	s.Receive.Guarantee.From = c("DG FIFO-queues-understanding-logic")
 	s.Receive.Ordering = broker.Known(broker.OrderingPerKey, c(logic))

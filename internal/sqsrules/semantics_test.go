@@ -18,6 +18,9 @@ func TestContract(t *testing.T) {
 	if standard.Publish.DedupWindow.State != broker.StateNone || fifo.Publish.DedupWindow.V != DedupWindow {
 		t.Error("only a FIFO queue has a dedup window")
 	}
+	if standard.Publish.RateScope.State != broker.StateUnlimited || fifo.Publish.RateScope.State != broker.StateUnknown {
+		t.Error("a standard queue has no limit of messages a second, and a FIFO queue's attributes tell over what it counts")
+	}
 	for _, s := range []*broker.Semantics{&standard, &fifo} {
 		SetMaxMessage(s, 2048, "a")
 		SetDeadLetter(s, "dead", 3, "a")

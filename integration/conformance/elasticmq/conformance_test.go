@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 		Endpoint: containers.ElasticMQ(t),
 		Absent: map[string][]string{
 			"standard": {"retention", "atRest", "publish.maxMessage", "publish.maxHeaderSize"},
-			"fifo":     {"retention", "atRest", "publish.maxMessage", "publish.maxHeaderSize", "publish.dedupScope"},
+			"fifo":     {"retention", "atRest", "publish.maxMessage", "publish.maxHeaderSize", "publish.dedupScope", "publish.rateScope"},
 		},
 	})
 }
