@@ -37,7 +37,9 @@ var (
 	// ErrSkipped: a batch item was not sent because of another one: an earlier
 	// item of its key failed, and order would be lost; or some item was refused
 	// as bad input or unsupported, and so nothing of the batch was sent. The
-	// item itself may be fine.
+	// item itself may be fine; the error is as retryable as the failure that it
+	// stands behind. Where calls of Publish share one call of the backend it
+	// may be the error of a Publish too.
 	ErrSkipped = errors.New("not sent because of another message of the batch")
 	// ErrDropped: messages were discarded before a handler saw them.
 	ErrDropped = errors.New("messages dropped")

@@ -42,15 +42,15 @@ func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]bro
 	if refusedAll(ms, errs) {
 		return receipts, broker.NewBatchError(errs)
 	}
-	broken := map[string]bool{} // subjects of which a message failed
+	broken := map[string]error{} // the failures, by subject
 	for i := range checked {
 		m := &checked[i]
-		if broken[m.Subject] {
-			errs[i] = failed(OpPublish, ms[i].Subject, broker.ErrSkipped, nil)
+		if broken[m.Subject] != nil {
+			errs[i] = skipped(ms[i].Subject, broken[m.Subject])
 			continue
 		}
 		if errs[i] = b.failure(OpPublish); errs[i] != nil {
-			broken[m.Subject] = true
+			broken[m.Subject] = errs[i]
 			continue
 		}
 		b.deliver(m)
@@ -62,15 +62,23 @@ func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]bro
 // refusedAll reports whether a message of a batch is refused, and then gives
 // the others, which are not sent either, their errors.
 func refusedAll(ms []broker.Message, errs []error) bool {
-	if !slices.ContainsFunc(errs, refused) {
+	n := slices.IndexFunc(errs, refused)
+	if n < 0 {
 		return false
 	}
 	for i, err := range errs {
 		if err == nil {
-			errs[i] = failed(OpPublish, ms[i].Subject, broker.ErrSkipped, nil)
+			errs[i] = skipped(ms[i].Subject, errs[n])
 		}
 	}
 	return true
+}
+
+// skipped is the error of a message that is not sent because of another one's,
+// and as retryable as that.
+func skipped(subject string, behind error) error {
+	e, ok := errors.AsType[*broker.Error](behind)
+	return &broker.Error{Backend: backend, Op: string(OpPublish), Subject: subject, Kind: broker.ErrSkipped, Retryable: ok && e.Retryable}
 }
 
 // refused is for errors of messages that can never be sent as they are.

@@ -274,6 +274,13 @@ func TestCorePublishBatch(t *testing.T) {
 			t.Errorf("message %d: got %v, %v; want %v", i, receipts[i], got, want)
 		}
 	}
+	for _, retryable := range []bool{false, true} {
+		b.FailNext(memory.OpPublish, 1, &broker.Error{Kind: broker.ErrThrottled, Retryable: retryable})
+		_, err := b.PublishBatch(t.Context(), []broker.Message{text("a", "6"), text("a", "7")})
+		if e, ok := errors.AsType[*broker.Error](broker.ItemError(err, 1)); !ok || e.Kind != broker.ErrSkipped || e.Retryable != retryable {
+			t.Errorf("behind a failure with Retryable %v: got %+v", retryable, e)
+		}
+	}
 	must(t, b.WaitIdle(t.Context()))
 	if !slices.Equal(in.got, []string{"5"}) {
 		t.Errorf("got %v, want 5 alone", in.got)

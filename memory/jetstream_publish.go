@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -320,20 +321,20 @@ func (b *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]br
 	if err := broker.NewBatchError(errs); err != nil {
 		for i := range errs {
 			if errs[i] == nil {
-				errs[i] = skipped(ms[i].Subject)
+				errs[i] = skipped(ms[i].Subject, err)
 			}
 		}
 		return receipts, broker.NewBatchError(errs)
 	}
-	broken := map[string]bool{} // subjects of which a message failed
+	broken := map[string]error{} // the failures, by subject
 	for i := range all {
 		p, native := &all[i], b.address(ms[i].Subject)
-		if broken[native] || ctx.Err() != nil {
-			errs[i] = skipped(p.name)
+		if behind := cmp.Or(broken[native], ctx.Err()); behind != nil {
+			errs[i] = skipped(p.name, behind)
 			continue
 		}
 		if receipts[i], errs[i] = b.storeOne(ctx, p); errs[i] != nil {
-			broken[native] = true
+			broken[native] = errs[i]
 		}
 	}
 	return receipts, broker.NewBatchError(errs)
@@ -351,8 +352,4 @@ func (b *JetStream) storeOne(ctx context.Context, p *stored) (broker.Receipt, er
 		return broker.Receipt{}, b.unanswered(ctx, p.name)
 	}
 	return receiptOf(sent), nil
-}
-
-func skipped(name string) error {
-	return &broker.Error{Backend: backend, Op: string(OpPublish), Subject: name, Kind: broker.ErrSkipped, Retryable: true}
 }

@@ -40,20 +40,20 @@ func (b *SQS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.R
 	if refusedAll(ms, errs) {
 		return receipts, broker.NewBatchError(errs)
 	}
-	broken := map[lane]bool{} // those of which a message failed
+	broken := map[lane]error{} // the failures, by lane
 	for i, c := range batch {
 		lane := lane{c.message.Subject, c.message.Key}
 		switch {
 		case errs[i] != nil:
-		case broken[lane]:
-			errs[i] = failed(OpPublish, lane.subject, broker.ErrSkipped, nil)
+		case broken[lane] != nil:
+			errs[i] = skipped(lane.subject, broken[lane])
 		case ctx.Err() != nil:
 			errs[i] = failed(OpPublish, lane.subject, nil, ctx.Err())
 		default:
 			receipts[i], errs[i] = b.send(c.queue, &c.message)
 		}
 		if errs[i] != nil && lane.key != "" {
-			broken[lane] = true
+			broken[lane] = errs[i]
 		}
 	}
 	return receipts, broker.NewBatchError(errs)

@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,7 +251,7 @@ type jsBatch struct {
 	tokens   []uint64 // of what is in flight; 0 once answered
 	got      oneByOne
 	inFlight int
-	failed   map[string]bool // subjects
+	failed   map[string]error // by subject
 }
 
 func (b *jsBatch) prepare(ms []broker.Message) error {
@@ -269,14 +270,10 @@ func skipRest(errs []error, ms []broker.Message) error {
 	}
 	for i := range errs {
 		if errs[i] == nil {
-			errs[i] = jsSkipped(ms[i].Subject)
+			errs[i] = skipped(jsBackend, ms[i].Subject, err)
 		}
 	}
 	return err
-}
-
-func jsSkipped(name string) error {
-	return &broker.Error{Backend: jsBackend, Op: "publish", Subject: name, Kind: broker.ErrSkipped, Retryable: true}
 }
 
 // run sends all and takes all answers.
@@ -288,8 +285,8 @@ func (b *jsBatch) run() {
 			over = b.takeOne()
 		}
 		b.takeReady()
-		if over != nil || b.failed[p.native] {
-			b.errs[i] = jsSkipped(p.name)
+		if behind := cmp.Or(b.failed[p.native], over); behind != nil {
+			b.errs[i] = skipped(jsBackend, p.name, behind)
 			continue
 		}
 		token, err := b.send(p, slot{to: b.got, index: i, ack: true})
@@ -341,9 +338,9 @@ func (b *jsBatch) take(a answer) {
 func (b *jsBatch) fail(i int, err error) {
 	b.errs[i] = err
 	if b.failed == nil {
-		b.failed = map[string]bool{}
+		b.failed = map[string]error{}
 	}
-	b.failed[b.messages[i].native] = true
+	b.failed[b.messages[i].native] = err
 }
 
 // giveUp leaves what is in flight.

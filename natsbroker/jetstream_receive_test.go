@@ -268,6 +268,34 @@ func TestJetStreamDeleteOnAConsumerThatIsGone(t *testing.T) {
 	wantErr(t, broker.ItemError(r.Delete(soon(t), ds...), 0), broker.ErrNotFound)
 }
 
+// While a consumer's leader is being replaced nobody hears an acknowledgement,
+// and soon somebody does.
+func TestJetStreamDeleteThatNobodyHears(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders()
+	r.put("orders.new", "a", "b")
+	ds := r.lease("ORDERS/c", 2)
+	replies := make([]string, len(ds))
+	natives := make([]*nats.Msg, len(ds))
+	for i, d := range ds {
+		if !d.As(&natives[i]) {
+			t.Fatal("no native message")
+		}
+		replies[i], natives[i].Reply = natives[i].Reply, "nobody.listens"
+	}
+	err := r.Delete(soon(t), ds...)
+	for i := range ds {
+		wantErr(t, broker.ItemError(err, i), broker.ErrUnavailable)
+		if !mayPass(broker.ItemError(err, i)) {
+			t.Errorf("got %v, want an error that may pass", err)
+		}
+		natives[i].Reply = replies[i]
+	}
+	if err := r.Delete(soon(t), ds...); err != nil {
+		t.Errorf("the second try: %v", err)
+	}
+}
+
 func TestJetStreamUnconfirmed(t *testing.T) {
 	r := newRig(t, &natsbroker.JetStreamOptions{Unconfirmed: true})
 	r.orders()

@@ -192,6 +192,7 @@ func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Del
 	late, stop := j.until(ctx)
 	defer stop()
 	over := j.answers.collect(ctx, &s.confirmations, late)
+	gone := map[*queue]bool{} // those that did not hear, and whether they are there no more
 	for i := range s.want {
 		w := &s.want[i]
 		if w.token == 0 {
@@ -201,18 +202,24 @@ func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Del
 		case w.answer == nil:
 			s.fail(i, len(ds), j.uncertain(s.op, d.name, over))
 		case unanswered(w.answer):
-			s.fail(i, len(ds), j.gone(s.op, d))
+			if _, asked := gone[d.queue]; !asked {
+				_, err := j.look(ctx, d.queue, 0)
+				gone[d.queue] = notFound(err)
+			}
+			s.fail(i, len(ds), j.unheard(s.op, d, gone[d.queue]))
 		default:
 			s.settled(d)
 		}
 	}
 }
 
-// gone is the error of a delivery whose consumer does not answer.
-func (j *JetStream) gone(op string, d *jsDelivery) error {
-	j.forget(d.queue)
+// unheard is the error of a delivery whose consumer did not get the word: it is
+// gone, or its leader is being replaced, which passes.
+func (j *JetStream) unheard(op string, d *jsDelivery, gone bool) error {
 	e := j.failure(op, d.name, nats.ErrNoResponders)
-	e.Kind, e.Err, e.Retryable = broker.ErrNotFound, fmt.Errorf("%w: %w", errNobody, nats.ErrNoResponders), false
+	if gone {
+		e.Kind, e.Err, e.Retryable = broker.ErrNotFound, fmt.Errorf("%w: %w", errNobody, nats.ErrNoResponders), false
+	}
 	return e
 }
 

@@ -170,18 +170,18 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 
 // sendBatch sends what has no earlier failure of its subject.
 func (b *Broker) sendBatch(batch []prepared, receipts []broker.Receipt, errs []error) {
-	var failed map[string]bool // subjects
+	var failed map[string]error // by subject
 	for i := range batch {
 		m, native := &batch[i].Message, batch[i].native
-		if failed[native] {
-			errs[i] = skipped(m.Subject)
+		if failed[native] != nil {
+			errs[i] = skipped(backend, m.Subject, failed[native])
 			continue
 		}
 		if errs[i] = b.send("publish", native, m); errs[i] != nil {
 			if failed == nil {
-				failed = map[string]bool{}
+				failed = map[string]error{}
 			}
-			failed[native] = true
+			failed[native] = errs[i]
 			continue
 		}
 		receipts[i].Outcome = broker.OutcomeSent
@@ -227,12 +227,15 @@ func (b *Broker) prepareBatch(ms []broker.Message) ([]prepared, error) {
 	}
 	for i := range errs {
 		if errs[i] == nil {
-			errs[i] = skipped(ms[i].Subject)
+			errs[i] = skipped(backend, ms[i].Subject, err)
 		}
 	}
 	return nil, err
 }
 
-func skipped(subject string) error {
-	return &broker.Error{Backend: backend, Op: "publish", Subject: subject, Kind: broker.ErrSkipped, Retryable: true}
+// skipped is the error of a message that is not sent because of another one's,
+// and as retryable as that.
+func skipped(backend, subject string, behind error) error {
+	e, ok := errors.AsType[*broker.Error](behind)
+	return &broker.Error{Backend: backend, Op: "publish", Subject: subject, Kind: broker.ErrSkipped, Retryable: ok && e.Retryable}
 }

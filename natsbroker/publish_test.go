@@ -268,9 +268,18 @@ func TestPublishBatchChecksAllBeforeItSendsOne(t *testing.T) {
 			t.Errorf("item %d: got %v, want %v", i, got, want)
 		}
 	}
+	if mayPass(broker.ItemError(err, 0)) {
+		t.Error("what stands behind bad input may not pass")
+	}
 	if got := b.Conn().Stats().OutMsgs; got != 0 {
 		t.Errorf("%d messages were sent, want 0", got)
 	}
+}
+
+// mayPass reports whether an error says that the same call may succeed later.
+func mayPass(err error) bool {
+	e, ok := errors.AsType[*broker.Error](err)
+	return ok && e.Retryable
 }
 
 func TestPublishBatchOnAFullBuffer(t *testing.T) {
@@ -287,6 +296,9 @@ func TestPublishBatchOnAFullBuffer(t *testing.T) {
 		}
 		if receipts[i].Outcome != broker.OutcomeUnknown {
 			t.Errorf("item %d: got %v, want no outcome", i, receipts[i].Outcome)
+		}
+		if !mayPass(broker.ItemError(err, i)) {
+			t.Errorf("item %d: %v may pass", i, err)
 		}
 	}
 }
