@@ -50,7 +50,8 @@ type Harness struct {
 	// can wait for; 0: 30 s in virtual time, 1 s in real time.
 	Lease time.Duration
 
-	// Slack is how much later than promised a lease or delay may end; 0: 1.2 s.
+	// Slack is how much later than promised a lease or delay may end, or a
+	// message be there; 0: 1.2 s.
 	Slack time.Duration
 
 	// Poll is the longest wait of a Receive; 0: 20 s in virtual time, 1 s in
