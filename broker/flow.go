@@ -13,6 +13,7 @@ type tokens struct {
 	rate  float64 // a second; 0: no limit
 	most  float64
 	level float64
+	out   float64 // taken by receives under way
 	at    time.Time
 }
 
@@ -21,8 +22,10 @@ func newTokens(rate Rate, now time.Time) tokens {
 	return tokens{rate: float64(rate), most: most, level: most, at: now}
 }
 
+// fill adds what has come since. What receives under way hold counts as there, so
+// that one which has waited long is not followed by a second burst.
 func (t *tokens) fill(now time.Time) {
-	t.level = min(t.most, t.level+t.rate*now.Sub(t.at).Seconds())
+	t.level = min(t.most-t.out, t.level+t.rate*now.Sub(t.at).Seconds())
 	t.at = now
 }
 
@@ -35,14 +38,18 @@ func (t *tokens) take(now time.Time, n int) int {
 	t.fill(now)
 	n = max(min(n, int(t.level)), 0)
 	t.level -= float64(n)
+	t.out += float64(n)
 	return n
 }
 
-// giveBack returns tokens that were not used.
-func (t *tokens) giveBack(n int) {
-	if t.rate != 0 {
-		t.level = min(t.most, t.level+float64(n))
+// use ends a receive that took n tokens and needed some of them, or more.
+func (t *tokens) use(now time.Time, n, needed int) {
+	if t.rate == 0 {
+		return
 	}
+	t.fill(now)
+	t.out -= float64(n)
+	t.level += float64(n - needed)
 }
 
 // emptyFor is how long it takes until there is a token.

@@ -291,3 +291,25 @@ func TestMostConcurrencyAndPrefetch(t *testing.T) {
 		drain(t, sub)
 	})
 }
+
+// A rate's burst is a second's worth, also after a receive that waited long.
+func TestRateAfterAnIdleReceive(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, succeed, broker.Concurrency(100), broker.Rate(10))
+		time.Sleep(time.Minute) // in which the receive under way has its tokens
+		var ds []*broker.Delivery
+		for i := range 100 {
+			ds = append(ds, message(fmt.Sprint(i), ""))
+		}
+		r.put(0, ds...)
+		synctest.Wait()
+		if got := sub.Counts().Received; got != 10 {
+			t.Errorf("taken in at once: %d, want 10", got)
+		}
+		time.Sleep(time.Second)
+		if got := sub.Counts().Received; got < 19 || got > 20 {
+			t.Errorf("taken in after a second: %d, want 20", got)
+		}
+		drain(t, sub)
+	})
+}

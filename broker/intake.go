@@ -208,7 +208,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	begun := c.begun
 	c.asked -= n
 	c.polling--
-	c.tokens.giveBack(n - len(ds))
+	c.tokens.use(now, n, len(ds))
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
