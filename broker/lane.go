@@ -27,26 +27,33 @@ func (c *consumer) startInLane(r *run) bool {
 	return c.start(r)
 }
 
-// start takes a slot for a delivery, or lets it wait for one; once a drain has
-// begun, for stopIntake, which gives it back. The caller holds mu, and handles
-// the delivery if it has a slot.
+// start takes a slot for a delivery, or lets it wait for one, after those that
+// wait already: a key that never runs dry does not keep its slot. Once a drain has
+// begun it waits for stopIntake, which gives it back. The caller holds mu, and
+// handles the delivery if it has a slot.
 func (c *consumer) start(r *run) bool {
-	if c.begun || c.running >= c.concurrency {
+	if c.begun || c.running >= c.concurrency || len(c.ready) > 0 {
 		c.ready = append(c.ready, r)
 		return false
 	}
+	c.takeSlot(r)
+	return true
+}
+
+// takeSlot is for a delivery that starts. The caller holds mu.
+func (c *consumer) takeSlot(r *run) {
 	c.running++
 	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
-	return true
 }
 
 // finished takes a delivery out of hand that is settled, or left, and starts
 // what waited for its slot or behind it in its lane; the latter goes back if it
-// is not at rest, since it comes again.
+// is not at rest, since it comes again, and stays if it has come again already:
+// it is the next of its key.
 func (c *consumer) finished(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !r.rests && len(r.behind) > 0 {
+	for !r.rests && len(r.behind) > 0 && !r.cameAgain() {
 		c.mu.Unlock()
 		c.clearLane(r, 0)
 		c.mu.Lock()
@@ -61,6 +68,13 @@ func (c *consumer) finished(r *run) {
 	if r.next != nil && c.free() > 0 {
 		c.changedLocked()
 	}
+}
+
+// cameAgain reports whether the first one behind a delivery is the same message,
+// released or lost before: those of its key that follow came after it. The caller
+// holds mu.
+func (r *run) cameAgain() bool {
+	return r.behind[0].delivery.ID == r.delivery.ID && r.delivery.ID != ""
 }
 
 // letGo takes a delivery out of hand; while draining it goes into the report.
@@ -112,7 +126,7 @@ func (c *consumer) nextReady() *run {
 	next := c.ready[0]
 	c.ready[0] = nil
 	c.ready = c.ready[1:]
-	c.start(next)
+	c.takeSlot(next)
 	return next
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,5 +162,90 @@ func TestBehindABusyKeyIsBounded(t *testing.T) {
 			t.Errorf("at the end: %+v", snap)
 		}
 		drain(t, sub)
+	})
+}
+
+// A message that comes again before the answer to its own release is not given
+// back for that: it would cost an attempt, and it is the next of its key.
+func TestMessageThatComesAgainBeforeItsReleaseIsAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.release = func(d *broker.Delivery) error {
+			again := message(d.ID, d.Key)
+			again.Attempt = d.Attempt + 1
+			r.put(time.Minute, again)
+			time.Sleep(10 * time.Millisecond) // the answer's way
+			return nil
+		}
+		var attempts []int
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			attempts = append(attempts, d.Attempt)
+			if d.Attempt < 3 {
+				return broker.RetryAfter(0, nil)
+			}
+			return nil
+		}, broker.Concurrency(4))
+		r.put(time.Minute, message("k1", "k"))
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		if want := []int{1, 2, 3}; !slices.Equal(attempts, want) {
+			t.Errorf("attempts that were handled: %v, want %v", attempts, want)
+		}
+		wantLog(t, r, "release k1 0s", "release k1 0s", "delete k1")
+	})
+}
+
+// A message whose lease was lost, and that comes again while its handler still
+// runs, is handled next, with what came after it.
+func TestLostMessageThatComesAgainBehindItself(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.extend = func(context.Context, *fakeHandle) error { return broker.ErrLeaseLost }
+		var got []string
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			got = append(got, fmt.Sprint(d.ID, " ", d.Attempt))
+			if d.ID == "k1" && d.Attempt == 1 {
+				time.Sleep(time.Minute)
+				return errors.New("lost")
+			}
+			return nil
+		}, broker.Concurrency(4))
+		r.put(30*time.Second, message("k1", "k"))
+		time.Sleep(40 * time.Second)
+		again := message("k1", "k")
+		again.Attempt = 2
+		r.put(time.Hour, again, message("k2", "k"))
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		if want := []string{"k1 1", "k1 2", "k2 1"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		wantLog(t, r, "delete k1", "delete k2")
+	})
+}
+
+// A key that never runs dry does not keep a slot from what waits for it.
+func TestBusyKeyGivesUpItsSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var handled atomic.Int32
+		var other atomic.Int32
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			n := handled.Add(1)
+			if d.Key == "k" {
+				r.put(0, message(fmt.Sprint("k", n), "k"))
+			} else {
+				other.Store(n)
+			}
+			time.Sleep(time.Second)
+			return nil
+		}, broker.Prefetch(10))
+		r.put(0, message("ka", "k"), message("kb", "k"), message("other", ""))
+		time.Sleep(time.Minute)
+		if n := other.Load(); n == 0 || n > 3 {
+			t.Errorf("the other message was number %d (0: never) of %d", n, handled.Load())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := sub.Drain(ctx); err != nil {
+			t.Error(err)
+		}
 	})
 }

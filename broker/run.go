@@ -110,7 +110,8 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	}))
 }
 
-// reject reports whether the message is at rest.
+// reject reports whether that settles it: the message is at rest, or somebody
+// else's.
 func (r *run) reject(reason *RejectError) bool {
 	c, d := r.consumer, r.delivery
 	err := c.settle(r, func(ctx context.Context) error {
@@ -120,7 +121,7 @@ func (r *run) reject(reason *RejectError) bool {
 		r.fate = fateFinished
 	}
 	r.settled("reject", &c.counts.Rejected, err)
-	return err == nil
+	return err == nil || errors.Is(err, ErrLeaseLost)
 }
 
 // released notes how a release ended.
@@ -162,6 +163,17 @@ func (r *run) settled(op string, count *uint64, err error) {
 func (r *run) over(now time.Time) bool {
 	end := leaseEnd(r.delivery)
 	return !end.IsZero() && !now.Before(end)
+}
+
+// takeNext returns what was started in its place. It forgets it: whoever keeps a
+// handler's context would keep all that the goroutine handles ever after.
+func (r *run) takeNext() *run {
+	if r == nil {
+		return nil
+	}
+	next := r.next
+	r.next = nil
+	return next
 }
 
 // handle settles a delivery by what its handler returns, if that may run.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
@@ -175,4 +176,20 @@ func TestLeaseLostIsSeenWhenSettling(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What turns out to be somebody else's when it is to be rejected is not released
+// either.
+func TestRejectOfALostMessageIsNotARelease(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.reject = func(*broker.Delivery) error { return broker.ErrLeaseLost }
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error { return broker.Reject(errors.New("bad")) })
+		r.put(time.Minute, message("a", ""))
+		synctest.Wait()
+		drain(t, sub)
+		wantLog(t, r, "reject a bad")
+		if n := sub.Counts().LeasesLost; n != 1 {
+			t.Errorf("leases lost: %d, want 1", n)
+		}
+	})
 }

@@ -11,17 +11,15 @@ func (c *consumer) work(r *run) {
 			return
 		}
 		// A handler or a hook has called runtime.Goexit.
-		if r != nil && r.next != nil {
-			go c.work(r.next)
+		if next := r.takeNext(); next != nil {
+			go c.work(next)
 		} else {
 			c.changed()
 		}
 	}()
 	for r != nil {
 		r.handle()
-		if r.next != nil {
-			r = r.next
-		} else if r = nil; c.takeLead() {
+		if r = r.takeNext(); r == nil && c.takeLead() {
 			r = c.poll()
 		}
 	}

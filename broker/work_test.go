@@ -2,10 +2,13 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/candidmq/candidmq/broker"
 )
@@ -111,4 +114,45 @@ func TestDrainStartsNothingWhileTheIntakeStops(t *testing.T) {
 		}
 		wantLog(t, f, "delete k1", "release k2 0s")
 	})
+}
+
+// Whoever keeps a handler's context keeps that delivery, not those that its
+// goroutine has handled since.
+func TestContextOfADeliveryDoesNotKeepLaterOnes(t *testing.T) {
+	for name, key := range map[string]string{"a lane": "k", "what waited for a slot": ""} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				var kept context.Context
+				sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+					if kept == nil {
+						kept = ctx
+					}
+					time.Sleep(time.Second)
+					return nil
+				}, broker.Prefetch(20))
+				var later []weak.Pointer[broker.Delivery]
+				for i := range 10 {
+					d := message(fmt.Sprint(i), key)
+					later = append(later, weak.Make(d))
+					r.put(0, d)
+				}
+				time.Sleep(time.Minute)
+				drain(t, sub)
+				r.mu.Lock()
+				r.queue = nil // its array
+				r.mu.Unlock()
+				runtime.GC()
+				left := 0
+				for _, d := range later[1:] {
+					if d.Value() != nil {
+						left++
+					}
+				}
+				if left > 0 {
+					t.Errorf("%d of 9 later deliveries are still held", left)
+				}
+				runtime.KeepAlive(kept)
+			})
+		})
+	}
 }
