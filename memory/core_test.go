@@ -277,7 +277,7 @@ func TestCorePublishBatch(t *testing.T) {
 	for _, retryable := range []bool{false, true} {
 		b.FailNext(memory.OpPublish, 1, &broker.Error{Kind: broker.ErrThrottled, Retryable: retryable})
 		_, err := b.PublishBatch(t.Context(), []broker.Message{text("a", "6"), text("a", "7")})
-		if e, ok := errors.AsType[*broker.Error](broker.ItemError(err, 1)); !ok || e.Kind != broker.ErrSkipped || e.Retryable != retryable {
+		if e, ok := errors.AsType[*broker.Error](broker.ItemError(err, 1)); !ok || !errors.Is(e, broker.ErrSkipped) || e.Retryable != retryable {
 			t.Errorf("behind a failure with Retryable %v: got %+v", retryable, e)
 		}
 	}
