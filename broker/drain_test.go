@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,5 +348,82 @@ func TestDrainWaitsForWhatStopDispatches(t *testing.T) {
 		if !handled || report.Finished != 1 {
 			t.Errorf("drained before the last handler returned: %+v", report)
 		}
+	})
+}
+
+// A drain that a handler leaves to a goroutine waits for the others, also after
+// that handler has returned.
+func TestDrainThatOutlivesItsHandler(t *testing.T) {
+	for name, before := range map[string]bool{"begun before it returned": true, "begun afterwards": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				var sub *broker.Subscription
+				reports := make(chan broker.Report, 1)
+				returned := make(chan struct{})
+				began := time.Now()
+				sub = consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+					if d.ID == "long" {
+						time.Sleep(10 * time.Second)
+						return nil
+					}
+					time.Sleep(time.Second)
+					go func() {
+						if !before {
+							<-returned
+						}
+						report, err := sub.Drain(context.WithoutCancel(ctx))
+						if err != nil {
+							t.Error(err)
+						}
+						reports <- report
+					}()
+					if before {
+						<-broker.Draining(ctx)
+					}
+					return nil
+				}, broker.Concurrency(2))
+				r.put(time.Minute, message("drains", ""), message("long", ""))
+				time.Sleep(2 * time.Second)
+				close(returned)
+				got, want := <-reports, broker.Report{Subject: "q", Finished: 2}
+				if !before {
+					want.Finished = 1
+				}
+				if took := time.Since(began); took != 10*time.Second || got != want {
+					t.Errorf("after %v: %+v; want %+v after 10s", took, got, want)
+				}
+				<-sub.Done()
+			})
+		})
+	}
+}
+
+// Two drains of one handler are one handler that is not waited for.
+func TestDrainTwiceFromOneHandler(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var sub *broker.Subscription
+		began := time.Now()
+		sub = consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+			if d.ID == "long" {
+				time.Sleep(10 * time.Second)
+				return nil
+			}
+			time.Sleep(time.Second)
+			var both sync.WaitGroup
+			for range 2 {
+				both.Go(func() {
+					if _, err := sub.Drain(ctx); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			both.Wait()
+			if took := time.Since(began); took != 10*time.Second {
+				t.Errorf("drained after %v, want 10s", took)
+			}
+			return nil
+		}, broker.Concurrency(2))
+		r.put(time.Minute, message("drains", ""), message("long", ""))
+		<-sub.Done()
 	})
 }

@@ -81,6 +81,10 @@ func (r *run) cameAgain() bool {
 // The caller holds mu.
 func (c *consumer) letGo(r *run) {
 	c.hand.remove(r)
+	r.left = true
+	if r.drains > 0 {
+		c.calls--
+	}
 	if c.begun {
 		switch r.fate {
 		case fateFinished:

@@ -11,6 +11,10 @@ type scope struct {
 	context.Context
 	sub      *Subscription
 	delivery *Delivery // nil where all deliveries share one scope
+
+	// Guarded by the subscription's mu:
+	drains int  // Drain calls under way that were made inside
+	left   bool // it is out of hand; never set where all share one
 }
 
 type scopeKey struct{}
@@ -28,10 +32,12 @@ func scopeOf(ctx context.Context) *scope {
 	return c
 }
 
-// inside reports whether ctx comes from a handler of s.
-func inside(ctx context.Context, s *Subscription) bool {
-	c := scopeOf(ctx)
-	return c != nil && c.sub == s
+// inside returns the handler of s that ctx comes from, nil if there is none.
+func inside(ctx context.Context, s *Subscription) *scope {
+	if c := scopeOf(ctx); c != nil && c.sub == s {
+		return c
+	}
+	return nil
 }
 
 // Draining returns a channel that is closed when a drain of the handler's

@@ -31,7 +31,7 @@ type Subscription struct {
 	err     error
 	begun   bool
 	paused  bool
-	calls   int           // Drain calls made from inside handlers
+	calls   int           // handlers that wait for a Drain call of their own
 	settled chan struct{} // closed when only those handlers still run; nil until asked for, and afterwards
 	dry     bool          // the intake has stopped
 	empty   chan struct{} // closed when it has, and no handler runs
@@ -117,10 +117,10 @@ func (s *Subscription) Counts() Counts {
 // Drain with a context that never ends waits as long as handlers run.
 func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	s.begin(nil)
-	over, own := (<-chan struct{})(s.done), 0
-	if inside(ctx, s) {
-		over, own = s.callFromHandler(), 1
-		defer s.callReturned()
+	over, own := (<-chan struct{})(s.done), inside(ctx, s)
+	if own != nil {
+		over = s.callFromHandler(own)
+		defer s.callReturned(own)
 	}
 	select {
 	case <-over:
@@ -217,24 +217,37 @@ func (s *Subscription) checkIdle() {
 }
 
 // callFromHandler counts a Drain made inside a handler and returns what it
-// waits for: the intake stopped and no other handler running.
-func (s *Subscription) callFromHandler() <-chan struct{} {
+// waits for: the intake stopped and no other handler running. A handler that calls
+// it more than once is one; one that has returned does not count.
+func (s *Subscription) callFromHandler(own *scope) <-chan struct{} {
 	s.mu.Lock()
-	s.calls++
+	defer s.mu.Unlock()
+	if own.left {
+		return s.done
+	}
+	own.drains++
+	if own.drains == 1 || own.delivery == nil {
+		s.calls++
+	}
 	settled := s.settled
 	if settled == nil {
 		settled = make(chan struct{})
 		s.settled = settled
 	}
 	s.checkIdle()
-	s.mu.Unlock()
 	return settled
 }
 
-func (s *Subscription) callReturned() {
+func (s *Subscription) callReturned(own *scope) {
 	s.mu.Lock()
-	s.calls--
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if own.left {
+		return
+	}
+	own.drains--
+	if own.drains == 0 || own.delivery == nil {
+		s.calls--
+	}
 }
 
 // countResult counts what a handler returned. The caller holds mu.
@@ -262,12 +275,15 @@ func (s *Subscription) reportNow() Report {
 }
 
 // reportUnfinished counts what still runs as abandoned, but for the caller's
-// own handlers.
-func (s *Subscription) reportUnfinished(own int) Report {
+// own handler.
+func (s *Subscription) reportUnfinished(own *scope) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.report
-	r.Abandoned += max(s.counts.InFlight-own, 0)
+	r, running := s.report, s.counts.InFlight
+	if own != nil && !own.left {
+		running--
+	}
+	r.Abandoned += max(running, 0)
 	return r
 }
 

@@ -122,10 +122,11 @@ func TestContextOfADeliveryDoesNotKeepLaterOnes(t *testing.T) {
 	for name, key := range map[string]string{"a lane": "k", "what waited for a slot": ""} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *fakeReceiver) {
-				var kept context.Context
+				kept := make(chan context.Context, 1)
 				sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
-					if kept == nil {
-						kept = ctx
+					select {
+					case kept <- ctx:
+					default:
 					}
 					time.Sleep(time.Second)
 					return nil
@@ -151,7 +152,7 @@ func TestContextOfADeliveryDoesNotKeepLaterOnes(t *testing.T) {
 				if left > 0 {
 					t.Errorf("%d of 9 later deliveries are still held", left)
 				}
-				runtime.KeepAlive(kept)
+				runtime.KeepAlive(<-kept)
 			})
 		})
 	}
