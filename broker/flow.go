@@ -58,7 +58,7 @@ func (t *tokens) emptyFor(now time.Time) time.Duration {
 		return 0
 	}
 	t.fill(now)
-	if t.level >= 1 {
+	if t.level >= 1 || t.most-t.out < 1 { // the latter: only the end of a receive can open it
 		return 0
 	}
 	return time.Duration((1-t.level)/t.rate*float64(time.Second)) + 1
