@@ -13,6 +13,7 @@ const (
 	settleLimit    = 30 * time.Second // of all tries, where the lease does not end before
 	settlePauseMin = 50 * time.Millisecond
 	settlePauseMax = 2 * time.Second
+	deletePatience = 200 * time.Millisecond // of a delete, with a call that is under way
 )
 
 // settleContext is what settling calls of this moment share: one context for
@@ -118,7 +119,7 @@ type deletion struct {
 
 // deleteInBatch tries once to delete a message. The first delete goes at once;
 // while a call is under way the next ones gather, and go together when it
-// returns or when they fill a batch. Whoever makes a call makes it once, so that
+// returns, when they fill a batch, or when it takes too long. Whoever makes a call makes it once, so that
 // one that fails does not hold up the others.
 func (c *consumer) deleteInBatch(r *run) error {
 	r.deletion = deletion{}
@@ -127,9 +128,9 @@ func (c *consumer) deleteInBatch(r *run) error {
 	c.deletes.waiting = append(c.deletes.waiting, r)
 	if c.deletes.calls > 0 && (c.batch == 0 || len(c.deletes.waiting) < c.batch) {
 		own.done = make(chan struct{})
+		first := len(c.deletes.waiting) == 1
 		c.mu.Unlock()
-		<-own.done
-		if own.batch == nil {
+		if !c.awaitTurn(r, first) {
 			return own.err
 		}
 		c.mu.Lock()
@@ -155,6 +156,35 @@ func (c *consumer) deleteInBatch(r *run) error {
 		c.deletes.calls--
 	}
 	return own.err
+}
+
+// awaitTurn waits until a delete has its result, or returns true if it is its
+// turn to make the call for all that have gathered. The first of those does not
+// wait longer than patience for a call that hangs: their leases are not renewed
+// any more.
+func (c *consumer) awaitTurn(r *run, first bool) bool {
+	own := &r.deletion
+	if !first {
+		<-own.done
+		return own.batch != nil
+	}
+	timer := time.NewTimer(deletePatience)
+	defer timer.Stop()
+	select {
+	case <-own.done:
+		return own.batch != nil
+	case <-timer.C:
+	}
+	c.mu.Lock()
+	if waiting := c.deletes.waiting; len(waiting) > 0 && waiting[0] == r {
+		c.deletes.calls++
+		own.batch = c.deletes.gathered()
+		c.mu.Unlock()
+		return true
+	}
+	c.mu.Unlock()
+	<-own.done // somebody has taken it along by now
+	return own.batch != nil
 }
 
 // deleteAll makes the call for a batch and hands out the results.

@@ -102,6 +102,42 @@ func TestDeletesGatherWhileACallIsUnderWay(t *testing.T) {
 	})
 }
 
+// A delete that hangs holds up no other: the next ones wait for it a moment, and
+// then go in a call of their own.
+func TestDeletesDoNotWaitForACallThatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		began := time.Now()
+		deleted := map[string]time.Duration{}
+		var mu sync.Mutex
+		r.delete = func(d *broker.Delivery) error {
+			if d.ID == "hangs" {
+				time.Sleep(4 * time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			deleted[d.ID] = time.Since(began)
+			return nil
+		}
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			if d.ID != "hangs" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		}, broker.Concurrency(10))
+		r.put(10*time.Second, message("hangs", ""), message("a", ""), message("b", ""))
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		for _, id := range []string{"a", "b"} {
+			if after := deleted[id]; after < time.Second || after > 1500*time.Millisecond {
+				t.Errorf("%s was deleted after %v, want soon after its handler's second", id, after)
+			}
+		}
+		if deleted["hangs"] != 4*time.Second || sub.Counts().Deleted != 3 {
+			t.Errorf("got %v and %+v", deleted, sub.Counts())
+		}
+	})
+}
+
 func TestDeleteBatchesKeepEachResult(t *testing.T) {
 	bubble(t, func(t *testing.T, f *fakeReceiver) {
 		r := &batchReceiver{fakeReceiver: f}
