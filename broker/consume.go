@@ -60,9 +60,10 @@ func Consume(ctx context.Context, r Receiver, queue string, h Handler, opts ...S
 	return &c.Subscription, nil
 }
 
-// consumer is a Subscription on a Receiver. Two goroutines are its own, the
-// poller and the heartbeat; each delivery adds one while its handler runs, and
-// polls beyond the first and Extend calls have one while they last.
+// consumer is a Subscription on a Receiver. One goroutine is the heartbeat's, one
+// polls where there is room, and each delivery has one while its handler runs,
+// which polls next if nobody does; see work. Polls beyond the first and Extend
+// calls have one while they last.
 type consumer struct {
 	Subscription
 	receiver Receiver

@@ -78,3 +78,54 @@ func endGoroutines(t *testing.T, r *fakeReceiver, hooks []broker.SubscribeOption
 	}
 	<-sub.Done()
 }
+
+// A hook may call everything but Drain, whatever it is told of.
+func TestHooksThatCallTheSubscription(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var throttled, told atomic.Int32
+		r.receive = func() error {
+			if throttled.Add(1)%3 == 0 {
+				return broker.ErrThrottled
+			}
+			return nil
+		}
+		r.extend = func(context.Context, *fakeHandle) error { return broker.ErrLeaseLost }
+		var hold atomic.Pointer[broker.Subscription]
+		hook := func() {
+			sub := hold.Load()
+			if sub == nil {
+				return
+			}
+			n := int(told.Add(1))
+			for _, err := range []error{sub.Pause(), sub.SetConcurrency(1 + n%5), sub.Resume()} {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			_, _, _ = sub.Snapshot(), sub.Counts(), sub.Err()
+		}
+		var handled atomic.Int32
+		sub := consume(t, r, func(ctx context.Context, d *broker.Delivery) error {
+			switch n := handled.Add(1); {
+			case d.ID == "lost":
+				<-ctx.Done()
+				return ctx.Err()
+			case n%4 == 0:
+				return errors.New("failed")
+			}
+			return nil
+		}, broker.Concurrency(3), broker.Prefetch(3),
+			broker.OnError(func(context.Context, *broker.Delivery, error) { hook() }),
+			broker.Observer(func(broker.Event) { hook() }))
+		hold.Store(sub)
+		for i := range 40 {
+			r.put(time.Minute, message(fmt.Sprint("k", i), fmt.Sprint(i%3)), message(fmt.Sprint(i), ""))
+		}
+		r.put(time.Minute, message("lost", ""))
+		time.Sleep(10 * time.Minute)
+		if snap := sub.Snapshot(); snap.InFlight != 0 || snap.Received != 81 || snap.LeasesLost != 1 || snap.Paused {
+			t.Errorf("not all of 81 messages have come and gone: %+v", snap)
+		}
+		drain(t, sub)
+	})
+}

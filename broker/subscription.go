@@ -112,7 +112,9 @@ func (s *Subscription) Counts() Counts {
 //
 // It may be called more than once and from several goroutines; the first ctx
 // to end cancels the handlers. It may be called from a handler, with a context
-// made from the handler's: it does not wait for that handler then.
+// made from the handler's: it does not wait for that handler then. Left to a
+// goroutine that may outlive the handler, it waits for the others all the same on
+// a backend with leases; on core NATS give it a context of its own.
 //
 // Drain with a context that never ends waits as long as handlers run.
 func (s *Subscription) Drain(ctx context.Context) (Report, error) {
