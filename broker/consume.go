@@ -33,11 +33,12 @@ import (
 //   - Messages that wait behind one of their key are held, their leases kept
 //     alive, and take no slot, so that a busy key leaves the others theirs. With
 //     as many of them as there are slots, messages are asked for one at a time,
-//     and with twice as many, none: at most three times Concurrency (and Prefetch)
-//     are in hand. [Snapshot] counts them.
+//     and with twice as many, none. [Snapshot] counts them.
 //   - It settles on a context that does not end with the handler's. While one
 //     delete is under way, the next ones gather and go together; an idle
-//     consumer's goes at once. A settlement that fails is tried again while the
+//     consumer's goes at once. Those that wait leave their slots to other
+//     messages, as many as there are slots: at most four times Concurrency (and
+//     Prefetch) are in hand, with those behind their keys. A settlement that fails is tried again while the
 //     lease lasts, then told to [OnError] and counted; the message comes again.
 //   - A receive that fails is told to [OnError], and tried again after a
 //     pause. Only [ErrClosed] ends the subscription.
@@ -85,7 +86,8 @@ type consumer struct {
 	lanes   map[string]*run // the first delivery in hand of each key, which has the others behind it
 	behind  int             // deliveries behind the first one of their key
 	ready   []*run          // deliveries waiting for a slot, with Prefetch
-	running int             // handlers started and not yet settled
+	running int             // slots taken: handlers started and not yet settled, but for
+	leaving int             // those that have left their slot, their delete waiting for a call
 	asked   int             // messages asked for by the receives under way
 	polling int             // receives under way
 	leading bool            // a goroutine polls, or waits for room to do so

@@ -126,14 +126,14 @@ func (c *consumer) awaitRoom() int {
 }
 
 // free is how many messages more may be asked for: as many as would find a slot
-// or a place in the prefetch. What waits behind another one of its key takes
-// neither, so that a busy key leaves them to the others. That is bounded: with
+// or a place in the prefetch. What waits for the call that deletes it takes
+// neither, nor what waits behind another one of its key, so that a busy key leaves them to the others. That is bounded: with
 // as much behind as there are slots one message is asked for at a time, which
 // brings no second one of a key from a destination that gives out a key to one
 // consumer at a time (SQS FIFO); with twice as much, none. The caller holds mu.
 func (c *consumer) free() int {
 	slots := c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
-	n := slots - (c.counts.InFlight - c.behind) - c.asked
+	n := slots - (c.counts.InFlight - c.behind - c.leaving) - c.asked
 	switch {
 	case c.behind < slots:
 		return n

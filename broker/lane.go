@@ -58,7 +58,11 @@ func (c *consumer) finished(r *run) {
 		c.clearLane(r, 0)
 		c.mu.Lock()
 	}
-	c.running--
+	if r.slotless {
+		c.leaving--
+	} else {
+		c.running--
+	}
 	r.next = c.nextInLane(r)
 	c.letGo(r)
 	if r.next == nil {
@@ -138,6 +142,23 @@ func (c *consumer) nextReady() *run {
 func (c *consumer) startReady() {
 	for next := c.nextReady(); next != nil; next = c.nextReady() {
 		go c.work(next)
+	}
+}
+
+// leaveSlot gives the slot of a handler that has returned to others while its
+// delete waits for a call that is under way, so that the latency of deletes does
+// not take the handlers' time. At most as many leave as there are slots: where
+// deletes hang, the intake ends. The caller holds mu.
+func (c *consumer) leaveSlot(r *run) {
+	if r.slotless || c.leaving >= c.concurrency {
+		return
+	}
+	r.slotless = true
+	c.leaving++
+	c.running--
+	c.startReady()
+	if c.free() > 0 {
+		c.changedLocked()
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *Subscription) apart(hooks func()) {
 type Snapshot struct {
 	Counts
 	Concurrency int           // handlers that may run at once
-	Running     int           // handlers that run, or are being settled
+	Running     int           // handlers that run, or are being settled; these may go beyond Concurrency
 	Waiting     int           // deliveries in hand that have not started
 	Behind      int           // of these, behind an earlier one of their key
 	Idle        int           // free slots
@@ -78,8 +78,10 @@ func (s *Subscription) Snapshot() Snapshot {
 		Counts: s.counts, Concurrency: s.concurrency,
 		Running: s.counts.InFlight, Paused: s.paused, Draining: s.begun,
 	}
+	taken := s.counts.InFlight
 	if c := s.consumer; c != nil {
-		snap.Running = c.running
+		taken = c.running
+		snap.Running = c.running + c.leaving
 		snap.Polls = c.polling
 		snap.Open = c.circuit.reason
 		snap.Behind = c.behind
@@ -88,6 +90,6 @@ func (s *Subscription) Snapshot() Snapshot {
 		}
 	}
 	snap.Waiting = s.counts.InFlight - snap.Running
-	snap.Idle = max(s.concurrency-snap.Running, 0)
+	snap.Idle = max(s.concurrency-taken, 0)
 	return snap
 }

@@ -22,6 +22,7 @@ type run struct {
 	// Guarded by the consumer's mu:
 	before, after *run          // in hand
 	behind        []*run        // those of its key that wait for this one, the first of them
+	slotless      bool          // it has left its slot, while its delete waits
 	rests         bool          // it was deleted or rejected: those behind it may go on
 	cleared       chan struct{} // closed when a drain has given back what was behind it; nil: nothing
 	beatAt        time.Time     // when the heartbeat is due; zero: none

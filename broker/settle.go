@@ -129,6 +129,7 @@ func (c *consumer) deleteInBatch(r *run) error {
 	if c.deletes.calls > 0 && (c.batch == 0 || len(c.deletes.waiting) < c.batch) {
 		own.done = make(chan struct{})
 		first := len(c.deletes.waiting) == 1
+		c.leaveSlot(r)
 		c.mu.Unlock()
 		if !c.awaitTurn(r, first) {
 			return own.err
