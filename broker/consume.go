@@ -91,6 +91,8 @@ type consumer struct {
 	asked   int             // messages asked for by the receives under way
 	polling int             // receives under way
 	leading bool            // a goroutine polls, or waits for room to do so
+	waits   bool            // that one waits
+	full    bool            // the last receive brought what was asked for
 	told    told
 	tokens  tokens
 	circuit circuit

@@ -105,8 +105,9 @@ func (c *consumer) awaitRoom() int {
 		begun := c.begun
 		n := 0
 		if !begun {
-			n = c.reserve(now, 1)
+			n = c.reserve(now, c.least())
 		}
+		c.waits = n == 0
 		wait := c.blockedFor(now)
 		c.mu.Unlock()
 		switch {
@@ -142,6 +143,15 @@ func (c *consumer) free() int {
 	default:
 		return 0
 	}
+}
+
+// least is how many messages are worth a receive: while another is under way,
+// which brings what comes next, a full batch. The caller holds mu.
+func (c *consumer) least() int {
+	if c.polling == 0 {
+		return 1
+	}
+	return c.batch
 }
 
 // reserve takes room for as many messages as there is room for, unless that is
@@ -209,6 +219,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	c.asked -= n
 	c.polling--
 	c.tokens.use(now, n, len(ds))
+	c.full = len(ds) >= n
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
@@ -225,9 +236,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 		go c.work(own)
 		own = nil
 	}
-	if c.batch > 0 && len(ds) >= c.batch {
-		c.pollInParallel()
-	}
+	c.pollInParallel(2) // one for this poll's next receive, one for the further one's
 	c.mu.Unlock()
 	for _, r := range runs {
 		if !r.renewable && !r.delivery.LeaseEnd.IsZero() && c.first(&c.told.leases) {
@@ -240,10 +249,11 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	return own
 }
 
-// pollInParallel adds a poll if there is room for a full batch beside those
-// that are under way. The caller holds mu.
-func (c *consumer) pollInParallel() {
-	if c.begun || c.paused || c.free() < 2*c.batch { // one for this poll's next receive, one for the further one's
+// pollInParallel adds a poll while messages come in full batches, if there is
+// room for so many batches beside those that are under way and nobody waits for
+// it. The caller holds mu.
+func (c *consumer) pollInParallel(batches int) {
+	if !c.full || c.batch == 0 || c.waits || c.begun || c.paused || c.free() < batches*c.batch {
 		return
 	}
 	c.polls.Go(c.pollMore)

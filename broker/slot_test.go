@@ -223,3 +223,34 @@ func TestHookThatEndsItsGoroutineWithoutASlot(t *testing.T) {
 		drain(t, sub)
 	})
 }
+
+// While messages come in full batches the room is used by polls beside each
+// other, each for a full batch; the time of receives and deletes, 5 ms each, is
+// not the handlers'.
+func TestPollsBesideEachOtherAreFull(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		const messages = 10_000
+		r := &batchReceiver{fakeReceiver: f}
+		f.receive = func() error { time.Sleep(5 * time.Millisecond); return nil }
+		handled, last := 0, time.Duration(0)
+		var mu sync.Mutex
+		putNumbers(f, messages, false)
+		began := time.Now()
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			mu.Lock()
+			defer mu.Unlock()
+			handled, last = handled+1, time.Since(began)
+			return nil
+		}, broker.Concurrency(64), broker.Batch(10))
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		receives, deletes := len(f.asked), len(r.batches)
+		t.Logf("%d messages in %v, %d receives, %d deletes", handled, last, receives, deletes)
+		if handled != messages || last > 1100*time.Millisecond { // five polls: 50 in 5 ms, 1 s
+			t.Errorf("%d handled in %v", handled, last)
+		}
+		if most := messages / 10 * 102 / 100; receives > most || deletes > most {
+			t.Errorf("%d receives and %d deletes, want at most %d", receives, deletes, most)
+		}
+	})
+}

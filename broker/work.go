@@ -50,6 +50,7 @@ func (c *consumer) takeLeadLocked() bool {
 		case c.room <- struct{}{}:
 		default:
 		}
+		c.pollInParallel(1)
 		return false
 	}
 	c.leading = true
