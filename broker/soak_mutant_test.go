@@ -11,6 +11,7 @@ import (
 // mutant breaks rules on purpose, between the runtime and the engine: what the
 // engine sees is what it would see of a runtime that breaks them.
 type mutant struct {
+	more           int  // slots than the oracle knows of
 	doubles        bool // each message runs twice
 	hidesLeases    bool // no heartbeat, and the handler is not told
 	releasesLate   bool // after the lease has run out
@@ -31,6 +32,7 @@ func TestSoakOracleCatches(t *testing.T) {
 		mutant mutant
 		want   rule
 	}{
+		"a handler without a slot":              {false, mutant{more: 1}, ruleSlots},
 		"two handlers at once":                  {false, mutant{doubles: true}, ruleAlone},
 		"a lease that is lost unnoticed":        {false, mutant{hidesLeases: true}, ruleTold},
 		"a release after the lease":             {false, mutant{releasesLate: true}, ruleLate},

@@ -19,6 +19,7 @@ import (
 type rule string
 
 const (
+	ruleSlots     rule = "no more handlers at once than slots"
 	ruleAlone     rule = "two handlers at once on a message while its lease holds"
 	ruleTold      rule = "a handler is told before its message is with somebody else"
 	ruleLate      rule = "no change of a lease that is over"
@@ -160,6 +161,9 @@ func (o *oracle) begins(ctx context.Context, h *soakHandle, d *broker.Delivery) 
 	h.ctx = ctx
 	o.working[d.ID] = h
 	o.runs[d.ID]++
+	if n := len(o.working); n > soakSlots {
+		o.violate(ruleSlots, "%d", n)
+	}
 	if !o.fifo {
 		return
 	}

@@ -24,6 +24,7 @@ var (
 const (
 	soakLease    = 30 * time.Second
 	soakAttempts = 5
+	soakSlots    = 40
 )
 
 // TestSoak drives Consume on the queue engine in virtual time, with random
@@ -168,10 +169,10 @@ func (s *soak) run() {
 	publisher.Wait()
 }
 
-// live is the life of one consumer.
+// live is the life of one consumer; every other one holds more than it has slots.
 func (s *soak) live() (ok bool) {
 	sub, err := broker.ConsumeByChance(s.t.Context(), s.chance, s, "q", s.handle,
-		broker.Concurrency(40), broker.Backoff{Min: time.Second, Max: 10 * time.Second}, broker.Batch(10),
+		broker.Concurrency(soakSlots+s.mutant.more), broker.Prefetch(s.drains%2*20), broker.Backoff{Min: time.Second, Max: 10 * time.Second}, broker.Batch(10),
 		broker.OnError(func(_ context.Context, d *broker.Delivery, _ error) { s.setApart(d) }),
 		broker.Observer(func(e broker.Event) {
 			if e.Kind != broker.EventExtended {
