@@ -109,7 +109,7 @@ func (c *ConsumerConfig) check(s *StreamConfig) error {
 	for _, p := range filters {
 		errs = append(errs, natsrules.CheckPattern("FilterSubject", p))
 	}
-	refuse(stream.OverlapWithin(filters), "FilterSubjects", fmt.Sprint(filters), "patterns that have no subject in common")
+	refuse(natsrules.OverlapWithin(filters), "FilterSubjects", fmt.Sprint(filters), "patterns that have no subject in common")
 	refuse(c.AckWait < 0, "AckWait", c.AckWait.String(), "0 or above")
 	refuse(c.MaxDeliver > 0 && len(c.BackOff) > c.MaxDeliver, "BackOff", fmt.Sprint(c.BackOff), "at most MaxDeliver durations")
 	refuse(slices.ContainsFunc(c.BackOff, func(d time.Duration) bool { return d <= 0 }), "BackOff", fmt.Sprint(c.BackOff), "above 0")
@@ -200,7 +200,7 @@ func (b *JetStream) checkShare(s *StreamConfig, c *ConsumerConfig) error {
 		return nil
 	}
 	for n, other := range b.consumers {
-		if n.Stream == s.Name && n.Name != c.Durable && stream.Overlap(orAll(c.filters()), orAll(other.filters())) {
+		if n.Stream == s.Name && n.Name != c.Durable && natsrules.Overlap(orAll(c.filters()), orAll(other.filters())) {
 			return &broker.FieldError{
 				Field: "FilterSubject", Value: fmt.Sprint(c.filters()),
 				Limit: "nothing that consumer " + n.String() + " of the work queue is for",

@@ -108,7 +108,7 @@ func (c *StreamConfig) check() error {
 		errs = append(errs, natsrules.CheckPattern("Subjects", p))
 		refuse(p == ">" && !c.NoAck, "Subjects", p, "not >, unless the stream has NoAck: it would acknowledge all requests")
 	}
-	refuse(stream.OverlapWithin(c.Subjects), "Subjects", fmt.Sprint(c.Subjects), "patterns that have no subject in common")
+	refuse(natsrules.OverlapWithin(c.Subjects), "Subjects", fmt.Sprint(c.Subjects), "patterns that have no subject in common")
 	refuse(c.MaxAge < 0, "MaxAge", c.MaxAge.String(), "0 or above")
 	refuse(c.Duplicates < 0 || c.MaxAge > 0 && c.Duplicates > c.MaxAge || 0 < c.Duplicates && c.Duplicates < shortestDuplicates,
 		"Duplicates", c.Duplicates.String(), "100 ms to MaxAge")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 
@@ -13,26 +12,21 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/lease"
-)
-
-// The keys of a consumer's metadata that say where its dead letters go.
-const (
-	deadLetterKey  = "candidmq-dead-letter"
-	maxAttemptsKey = "candidmq-max-attempts"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // The headers that a dead letter has beside its own.
 const (
 	// RejectReasonHeader says why the message was put to rest.
-	RejectReasonHeader = "candidmq-reject-reason"
+	RejectReasonHeader = natsrules.RejectReasonHeader
 	// RejectSourceHeader is the consumer, "stream/consumer".
-	RejectSourceHeader = "candidmq-reject-source"
+	RejectSourceHeader = natsrules.RejectSourceHeader
 	// RejectSubjectHeader is the subject that the message was published to.
-	RejectSubjectHeader = "candidmq-reject-subject"
+	RejectSubjectHeader = natsrules.RejectSubjectHeader
 	// RejectSequenceHeader is the message's sequence number in its stream.
-	RejectSequenceHeader = "candidmq-reject-sequence"
+	RejectSequenceHeader = natsrules.RejectSequenceHeader
 	// RejectAttemptsHeader is how often the message was delivered.
-	RejectAttemptsHeader = "candidmq-reject-attempts"
+	RejectAttemptsHeader = natsrules.RejectAttemptsHeader
 )
 
 // DeadLetters says where a consumer's messages go that are rejected, or were
@@ -49,26 +43,11 @@ const (
 // delivered such messages and does not move them. A message so large that it has
 // no room for the headers of its copy cannot be moved: it comes again, and is
 // logged each time.
-type DeadLetters struct {
-	// Subject is where the copies are published. A stream must capture it.
-	Subject string
-	// MaxAttempts is how often a message is delivered, 0 for no limit.
-	MaxAttempts int
-}
-
+//
 // Metadata adds the settings to a consumer's metadata, for
-// [JetStream.EnsureConsumer] or nats.go's own calls.
-func (d DeadLetters) Metadata(others map[string]string) map[string]string {
-	m := maps.Clone(others)
-	if m == nil {
-		m = map[string]string{}
-	}
-	m[deadLetterKey] = d.Subject
-	if d.MaxAttempts > 0 {
-		m[maxAttemptsKey] = strconv.Itoa(d.MaxAttempts)
-	}
-	return m
-}
+// [JetStream.EnsureConsumer] or nats.go's own calls. It is the same type as
+// memory's.
+type DeadLetters = natsrules.DeadLetters
 
 // Reject copies each message to the dead-letter subject of its consumer (see
 // [DeadLetters]), with headers that say why and whence, and then terminates it.
@@ -84,14 +63,14 @@ func (j *JetStream) Reject(ctx context.Context, reason string, ds ...*broker.Del
 
 func (j *JetStream) rejection(reason string) *settlement {
 	return &settlement{
-		op: "reject", state: lease.Rejected, word: []byte("+TERM " + headerText(reason)),
+		op: "reject", state: lease.Rejected, word: []byte("+TERM " + natsrules.HeaderText(reason)),
 		before: func(ctx context.Context, d *jsDelivery) error { return j.copyToDeadLetter(ctx, d, reason) },
 	}
 }
 
 // copyToDeadLetter publishes the copy and waits until it is stored.
 func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason string) error {
-	if d.facts.deadLetter == "" {
+	if d.facts.dead.Subject == "" {
 		return &broker.UnsupportedError{
 			Backend: jsBackend, What: "Reject", Why: "consumer " + d.queue.String() + " has no dead-letter subject in its metadata",
 			Instead: "DeadLetters, with EnsureConsumer",
@@ -99,7 +78,7 @@ func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason 
 	}
 	late, stop := j.until(ctx)
 	defer stop()
-	p := jsMessage{name: d.facts.deadLetter, native: d.facts.deadLetter, header: deadLetterHeader(d, reason), body: d.Body}
+	p := jsMessage{name: d.facts.dead.Subject, native: d.facts.dead.Subject, header: deadLetterHeader(d, reason), body: d.Body}
 	_, err := j.store(ctx, &p, late)
 	return err
 }
@@ -109,12 +88,12 @@ func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason 
 func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	h := make(nats.Header, len(d.msg.Header)+6)
 	for key, values := range d.msg.Header {
-		if !strings.HasPrefix(key, controlPrefix) {
+		if !strings.HasPrefix(key, natsrules.ControlPrefix) {
 			h[key] = values
 		}
 	}
 	sequence := d.Sequence.String()
-	h[RejectReasonHeader] = []string{headerText(reason)}
+	h[RejectReasonHeader] = []string{natsrules.HeaderText(reason)}
 	h[RejectSourceHeader] = []string{d.Source}
 	h[RejectSubjectHeader] = []string{d.Subject}
 	h[RejectSequenceHeader] = []string{sequence}
@@ -123,28 +102,13 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	return h
 }
 
-// maxReason is how many bytes of a reason are kept.
-const maxReason = 1024
-
-// headerText makes s fit for a header: one line, not too long, no spaces at its
-// ends.
-func headerText(s string) string {
-	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == '\r' || r == '\n' || r == 0 {
-			return ' '
-		}
-		return r
-	}, s))
-}
-
 // exhausted puts a message to rest that was tried often enough. What fails is
 // logged, and done again when the message comes again.
 func (r *receive) exhausted(ctx context.Context, d *jsDelivery) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.options.RequestTimeout)
 	defer cancel()
-	reason := fmt.Sprintf("tried %d times", d.facts.maxAttempts)
-	d.Attempt = d.facts.maxAttempts
+	reason := fmt.Sprintf("tried %d times", d.facts.dead.MaxAttempts)
+	d.Attempt = d.facts.dead.MaxAttempts
 	if err := r.settle(ctx, r.rejection(reason), []*broker.Delivery{&d.Delivery}); err != nil {
 		r.logger.WarnContext(ctx, "dead letter not moved", "delivery", &d.Delivery, "error", err)
 	}
@@ -186,7 +150,7 @@ func (j *JetStream) redriveOne(ctx context.Context, op string, d *broker.Deliver
 	own := d.Handle.(*jsDelivery)
 	h := make(nats.Header, len(own.msg.Header))
 	for key, values := range own.msg.Header {
-		if !strings.HasPrefix(key, controlPrefix) && !strings.HasPrefix(key, "candidmq-reject-") {
+		if !strings.HasPrefix(key, natsrules.ControlPrefix) && !strings.HasPrefix(key, natsrules.RejectPrefix) {
 			h[key] = values
 		}
 	}

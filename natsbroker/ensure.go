@@ -3,34 +3,22 @@ package natsbroker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Ensured says what an Ensure call found.
-type Ensured struct {
-	// Created: there was none, and now there is one as asked for.
-	Created bool
-	// Drift is how the one that was there differs from what was asked for.
-	// Nothing of it was changed.
-	Drift []Difference
-}
-
-// Difference is one setting that differs.
-type Difference struct {
-	Field string // as JetStream's API names it, such as "max_age"
-	Want  string
-	Has   string
-}
-
-// String shows the field and both values.
-func (d Difference) String() string { return fmt.Sprintf("%s is %s, want %s", d.Field, d.Has, d.Want) }
+// What an Ensure call tells; the same types as memory's.
+type (
+	// Ensured says what an Ensure call found.
+	Ensured = natsrules.Ensured
+	// Difference is one setting that differs.
+	Difference = natsrules.Difference
+)
 
 // EnsureStream creates a stream if there is none of that name, or else compares
 // it with cfg and reports the differences, changing nothing. Numbers, durations,
@@ -43,8 +31,8 @@ func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig
 	if err := j.ready(ctx, op, cfg.Name); err != nil {
 		return Ensured{}, err
 	}
-	if !validName(cfg.Name) {
-		return Ensured{}, &broker.FieldError{Field: "Name", Value: cfg.Name, Limit: nameLimit}
+	if !natsrules.ValidName(cfg.Name) {
+		return Ensured{}, &broker.FieldError{Field: "Name", Value: cfg.Name, Limit: natsrules.NameLimit}
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
@@ -75,9 +63,9 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 	if err := j.ready(ctx, op, name); err != nil {
 		return Ensured{}, err
 	}
-	n, ok := parseConsumer(name)
+	n, ok := natsrules.ParseConsumer(name)
 	if !ok {
-		return Ensured{}, &broker.FieldError{Field: "Durable", Value: name, Limit: consumerLimit}
+		return Ensured{}, &broker.FieldError{Field: "Durable", Value: name, Limit: natsrules.ConsumerLimit}
 	}
 	if _, err := readConsumer(n, &cfg); err != nil {
 		return Ensured{}, err
@@ -110,7 +98,7 @@ func (j *JetStream) checkFilter(ctx context.Context, op, name, stream string, c 
 	}
 	config := &s.CachedInfo().Config
 	if dead := deadFilter(config, c); dead != "" {
-		return &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: filterLimit(config)}
+		return &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: natsrules.FilterLimit(config.Name, config.Subjects)}
 	}
 	return nil
 }
@@ -121,7 +109,7 @@ func (j *JetStream) ensure(op, name string, read func() (any, error), create fun
 	for tries := 0; ; tries++ {
 		has, err := read()
 		if err == nil {
-			return Ensured{Drift: differences(want, has)}, nil
+			return Ensured{Drift: natsrules.Differences(settings(want), settings(has))}, nil
 		}
 		if !notFound(err) {
 			return Ensured{}, j.failure(op, name, err)
@@ -137,56 +125,13 @@ func (j *JetStream) ensure(op, name string, read func() (any, error), create fun
 	}
 }
 
-// differences compares two configurations of one type.
-func differences(want, has any) []Difference {
-	var all []Difference
-	w, h := reflect.ValueOf(want), reflect.ValueOf(has)
-	for i := range w.NumField() {
-		field, _, _ := strings.Cut(w.Type().Field(i).Tag.Get("json"), ",")
-		if !asked(w, i) || sameSetting(w.Field(i), h.Field(i)) {
-			continue
-		}
-		all = append(all, Difference{Field: field, Want: shown(w.Field(i)), Has: shown(h.Field(i))})
+// settings are the fields of a configuration by the names of JetStream's API.
+func settings(config any) natsrules.Settings {
+	s := natsrules.Settings{}
+	v := reflect.ValueOf(config)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		s[name] = v.Field(i).Interface()
 	}
-	return all
-}
-
-// asked reports whether a field of a configuration asks for something: it is set,
-// or its zero value is a choice.
-func asked(config reflect.Value, i int) bool {
-	f := config.Field(i)
-	if !f.IsZero() {
-		return true
-	}
-	switch {
-	case f.Kind() == reflect.Bool:
-		// Schedules turn rollups on by themselves.
-		schedules := config.FieldByName("AllowMsgSchedules")
-		return config.Type().Field(i).Name != "AllowRollup" || !schedules.Bool()
-	case f.CanInt() && f.Type() != reflect.TypeFor[time.Duration]():
-		return f.Type().PkgPath() != "" // a policy, by its name
-	}
-	return false
-}
-
-// sameSetting compares two values; of a map only the wanted keys, since the server adds
-// its own.
-func sameSetting(want, has reflect.Value) bool {
-	if want.Kind() != reflect.Map {
-		return reflect.DeepEqual(want.Interface(), has.Interface())
-	}
-	for _, key := range want.MapKeys() {
-		if v := has.MapIndex(key); !v.IsValid() || !v.Equal(want.MapIndex(key)) {
-			return false
-		}
-	}
-	return true
-}
-
-// shown is a value for people.
-func shown(v reflect.Value) string {
-	if v.Kind() == reflect.Pointer && !v.IsNil() {
-		v = v.Elem()
-	}
-	return fmt.Sprintf("%v", v.Interface())
+	return s
 }

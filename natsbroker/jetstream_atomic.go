@@ -13,17 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
-)
-
-// maxAtomic is the most messages of an atomic batch: nats-server's default
-// (ADR-50, server/stream.go's streamDefaultMaxAtomicBatchSize).
-const maxAtomic = 1000
-
-// The headers of an atomic batch (ADR-50).
-const (
-	batchIDHeader       = "Nats-Batch-Id"
-	batchSequenceHeader = "Nats-Batch-Sequence"
-	batchCommitHeader   = "Nats-Batch-Commit"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // The error codes that concern atomic batches as a whole.
@@ -31,12 +21,6 @@ const (
 	codeAtomicDisabled = 10174
 	codeAtomicHeader   = 10177
 )
-
-// ErrDuplicate is the category of an atomic batch of which nothing was stored
-// because the stream has a message with the DedupID of one of its messages
-// already. After an error that matched [broker.ErrOutcomeUnknown] it says that
-// the earlier batch was stored.
-var ErrDuplicate = errors.New("the stream has a message of this id already: nothing was stored")
 
 // PublishAtomic stores all of the messages or none, in slice order and with no
 // other message between them; nobody is delivered one before all are stored.
@@ -87,17 +71,14 @@ type atomicBatch struct {
 }
 
 func (b *atomicBatch) prepare(ms []broker.Message) error {
-	if len(ms) > maxAtomic {
-		return &broker.FieldError{
-			Field: "messages", Value: strconv.Itoa(len(ms)), TooLarge: true,
-			Limit: fmt.Sprintf("at most %d in an atomic batch (ADR-50)", maxAtomic),
-		}
+	if err := natsrules.CheckAtomicCount(len(ms)); err != nil {
+		return err
 	}
 	b.messages = make([]jsMessage, len(ms))
 	errs := make([]error, len(ms))
 	id := rand.Text()
 	for i, m := range ms {
-		if errs[i] = checkAtomic(&m); errs[i] == nil {
+		if errs[i] = natsrules.CheckAtomic(&m, b.options.Ignore); errs[i] == nil {
 			b.messages[i], errs[i] = b.JetStream.prepare(b.ctx, &m)
 		}
 		if errs[i] == nil {
@@ -111,29 +92,15 @@ func (b *atomicBatch) prepare(ms []broker.Message) error {
 	return b.checkStream()
 }
 
-// checkAtomic refuses what a single message may have.
-func checkAtomic(m *broker.Message) error {
-	var what, instead string
-	switch {
-	case m.Delay > 0:
-		what, instead = "Message.Delay", "Publish for each"
-	case m.Header[jetstream.ExpectedLastMsgIDHeader] != "":
-		what, instead = "the header "+jetstream.ExpectedLastMsgIDHeader, "Nats-Expected-Last-Sequence (error 10177)"
-	default:
-		return nil
-	}
-	return &broker.UnsupportedError{Backend: jsBackend, What: what + " in an atomic batch", Why: "all are stored at one moment", Instead: instead}
-}
-
 // join makes a message the next one of a batch.
 func (p *jsMessage) join(id string, index int, last bool) {
 	if p.header == nil {
 		p.header = make(nats.Header, 3)
 	}
-	p.header[batchIDHeader] = []string{id}
-	p.header[batchSequenceHeader] = []string{strconv.Itoa(index + 1)}
+	p.header[natsrules.BatchIDHeader] = []string{id}
+	p.header[natsrules.BatchSequenceHeader] = []string{strconv.Itoa(index + 1)}
 	if last {
-		p.header[batchCommitHeader] = []string{"1"}
+		p.header[natsrules.BatchCommitHeader] = []string{"1"}
 	}
 }
 
@@ -147,26 +114,11 @@ func (b *atomicBatch) checkStream() error {
 	if err != nil {
 		return b.failure("publish", first.name, err)
 	}
-	if !info.Config.AllowAtomicPublish {
-		return noAtomic("stream " + info.Config.Name + " has no allow_atomic")
-	}
+	subjects := make([]string, len(b.messages))
 	for i := range b.messages {
-		if p := &b.messages[i]; !captures(info.Config.Subjects, p.native) {
-			return &broker.UnsupportedError{
-				Backend: jsBackend, What: "an atomic batch to several streams",
-				Why:     fmt.Sprintf("stream %s takes %s and not %s", info.Config.Name, first.native, p.native),
-				Instead: "one stream with all subjects, or a batch for each stream",
-			}
-		}
+		subjects[i] = b.messages[i].native
 	}
-	return nil
-}
-
-func noAtomic(why string) error {
-	return &broker.UnsupportedError{
-		Backend: jsBackend, What: "PublishAtomic", Why: why,
-		Instead: "a stream with allow_atomic (nats-server 2.12), or PublishBatch, which stores each by itself",
-	}
+	return natsrules.CheckAtomicStream(info.Config.Name, info.Config.Subjects, info.Config.AllowAtomicPublish, subjects)
 }
 
 // run sends all and waits for the answer to the last, which commits them. What
@@ -261,7 +213,7 @@ type atomicAck struct {
 func (j *JetStream) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
 	switch api.ErrorCode {
 	case codeAtomicDisabled:
-		return noAtomic("the stream does not allow it (" + api.Error() + ")")
+		return natsrules.NoAtomic("the stream does not allow it (" + api.Error() + ")")
 	case codeAtomicHeader:
 		return &broker.UnsupportedError{
 			Backend: jsBackend, What: "a header in an atomic batch", Why: "the stream refuses it (" + api.Error() + ")", Instead: "Publish for each",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/lease"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // jsDelivery is a leased Delivery and its own Handle, so that one object holds
@@ -31,7 +32,7 @@ func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsD
 	at, _ := parsePosition(msg.Reply) // what is not understood is absent
 	d.Subject = msg.Subject
 	d.Body = msg.Data
-	d.ID = messageID(r.queue.stream, at.sequence)
+	d.ID = messageID(r.queue.Stream, at.sequence)
 	d.Source = r.queue.address
 	d.Sequence = broker.NewSequence(at.sequence)
 	d.Attempt = at.attempt
@@ -56,7 +57,7 @@ func (d *jsDelivery) readHeader(native nats.Header) {
 		case len(values) == 0:
 		case key == jetstream.MsgIDHeader:
 			d.DedupID = values[0]
-		case !strings.HasPrefix(key, controlPrefix):
+		case !strings.HasPrefix(key, natsrules.ControlPrefix):
 			if d.Header == nil {
 				d.Header = make(broker.Header, len(native))
 			}

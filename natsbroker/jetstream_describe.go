@@ -22,9 +22,6 @@ const (
 	noSubject    = "a consumer is not published to: describe the subject"
 )
 
-// maxHeaders is how many bytes of headers a stream takes.
-const maxHeaders = 65535
-
 // Describe reads the configuration of a subject's stream, of a consumer, or of
 // both where one name stands for both, each time anew; see the type's comment for
 // the two kinds of addresses. The publish side is that of the subject, the
@@ -147,7 +144,7 @@ func (j *JetStream) publishing(c *capture) broker.Publishing {
 		Schedule:      broker.Unknown[bool](c.from),
 		MaxMessage:    j.core.maxMessage(),
 		MaxHeaders:    broker.Unlimited[int](jsDocsHeader),
-		MaxHeaderSize: broker.Known[int64](maxHeaders, jsDocsHeader),
+		MaxHeaderSize: broker.Known[int64](natsrules.MaxJetStreamHeaders, jsDocsHeader),
 		MaxBatch:      broker.None[int](jsDocsBatch),
 		MaxBatchSize:  broker.None[int64](jsDocsBatch),
 		BatchAtomic:   broker.Known(false, jsDocsBatch),

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // describeConsumer adds the receive side of a consumer, and what its stream
@@ -17,7 +18,7 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	if err != nil {
 		return err
 	}
-	stream, err := j.api.Stream(ctx, n.stream)
+	stream, err := j.api.Stream(ctx, n.Stream)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,9 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 		deletes = "a delete is not confirmed (Unconfirmed): the message of one that is lost comes again"
 	}
 	s.Receive = receivingFrom(&info.Config, &config, deletes)
-	if info.Config.MaxDeliver > 0 && s.Receive.DeadLetter.State == broker.StateNone {
+	// With ack_policy none nothing comes again, so nothing comes too often.
+	stranding := info.Config.MaxDeliver > 0 && info.Config.AckPolicy != jetstream.AckNonePolicy
+	if stranding && s.Receive.DeadLetter.State == broker.StateNone {
 		s.Receive.DeadLetter = j.advisories(ctx, n)
 	}
 	return nil
@@ -39,7 +42,7 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 // too often: with it they can be found, though nothing moves them.
 func (j *JetStream) advisories(ctx context.Context, n consumerName) broker.Fact[string] {
 	const from = "the stream of the MAX_DELIVERIES advisory"
-	stream, err := listStream(ctx, j.api, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+n.stream+"."+n.consumer)
+	stream, err := listStream(ctx, j.api, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+n.Stream+"."+n.Name)
 	switch {
 	case err != nil:
 		return broker.Unknown[string](err.Error())
@@ -66,11 +69,11 @@ func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig, 
 		MaxBatch:     broker.Known(maxPull, "Receive"),
 		Wait:         broker.Known(defaultWait, "Receive"),
 	}
-	if _, err := readConsumer(consumerName{stream.Name, c.Name}, c); err != nil {
+	if _, err := readConsumer(consumerName{Stream: stream.Name, Name: c.Name}, c); err != nil {
 		r.Offered = broker.Known(false, err.Error())
 	}
 	if dead := deadFilter(stream, c); dead != "" {
-		r.Offered = broker.Known(false, "its filter "+dead+" matches none of the stream's subjects")
+		r.Offered = broker.Known(false, natsrules.DeadOffer(dead))
 	}
 	if c.MaxAckPending > 0 {
 		r.InFlight = broker.Known(c.MaxAckPending, "max_ack_pending")
@@ -97,19 +100,19 @@ func shortestLease(c *jetstream.ConsumerConfig) time.Duration {
 func attempts(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	r.MaxAttempts = broker.Unlimited[int]("max_deliver")
 	r.Exhausted = broker.None[broker.Exhausted]("max_deliver")
-	r.DeadLetter = broker.None[string]("metadata " + deadLetterKey)
+	r.DeadLetter = broker.None[string]("metadata " + natsrules.DeadLetterKey)
 	facts, err := readConsumer(consumerName{}, c)
 	if err != nil {
 		facts = &consumerFacts{}
 	}
-	if facts.deadLetter != "" {
-		r.DeadLetter = broker.Known(facts.deadLetter, "metadata "+deadLetterKey)
-		r.Exhausted = broker.Known(broker.ExhaustedDeadLettered, "metadata "+deadLetterKey+"; Receive moves it")
+	if facts.dead.Subject != "" {
+		r.DeadLetter = broker.Known(facts.dead.Subject, "metadata "+natsrules.DeadLetterKey)
+		r.Exhausted = broker.Known(broker.ExhaustedDeadLettered, "metadata "+natsrules.DeadLetterKey+"; Receive moves it")
 	}
-	if facts.maxAttempts > 0 {
-		r.MaxAttempts = broker.Known(facts.maxAttempts, "metadata "+maxAttemptsKey)
+	if facts.dead.MaxAttempts > 0 {
+		r.MaxAttempts = broker.Known(facts.dead.MaxAttempts, "metadata "+natsrules.MaxAttemptsKey)
 	}
-	if c.MaxDeliver > 0 && (facts.maxAttempts == 0 || c.MaxDeliver <= facts.maxAttempts) {
+	if c.MaxDeliver > 0 && (facts.dead.MaxAttempts == 0 || c.MaxDeliver <= facts.dead.MaxAttempts) {
 		r.MaxAttempts = broker.Known(c.MaxDeliver, "max_deliver")
 		r.Exhausted = broker.Known(broker.ExhaustedStranded, "max_deliver")
 	}

@@ -8,17 +8,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// ErrExpectation is the category of a publish whose expectation did not hold:
-// the stream, sequence or id named by a Nats-Expected header is not what the
-// stream has. Nothing was stored.
-var ErrExpectation = errors.New("the expectation does not hold")
-
-// ErrFull marks a publish to a stream that is full and refuses what is new. Such
-// an error matches [broker.ErrThrottled] too: once messages are deleted or grow
-// old there is room again.
-var ErrFull = errors.New("the stream is full and refuses new messages: delete some, or raise max_msgs or max_bytes")
+// These are memory's too.
+var (
+	// ErrExpectation is the category of a publish whose expectation did not hold:
+	// the stream, sequence or id named by a Nats-Expected header is not what the
+	// stream has. Nothing was stored.
+	ErrExpectation = natsrules.ErrExpectation
+	// ErrFull marks a publish to a stream that is full and refuses what is new. Such
+	// an error matches [broker.ErrThrottled] too: once messages are deleted or grow
+	// old there is room again.
+	ErrFull = natsrules.ErrFull
+	// ErrDuplicate is the category of an atomic batch of which nothing was stored
+	// because the stream has a message with the DedupID of one of its messages
+	// already, or the batch has it twice. After an error that matched
+	// [broker.ErrOutcomeUnknown] it says that the earlier batch was stored.
+	ErrDuplicate = natsrules.ErrDuplicate
+)
 
 var errNoStream = errors.New("no stream answered: add the subject to a stream, with EnsureStream or the nats tool, " +
 	"or publish it on core NATS; while a stream's leader is being replaced it looks the same, see StreamWait")
@@ -59,6 +67,7 @@ var jsCategories = map[jetstream.ErrorCode]struct {
 	10097: {broker.ErrTooLarge, false},    // headers above 64 KiB
 	10105: {broker.ErrInvalid, false},     // consumer exists
 	10109: {errors.ErrUnsupported, false}, // sealed
+	10111: {errors.ErrUnsupported, false}, // rollup
 	10118: {broker.ErrUnavailable, true},  // stream offline
 	10119: {broker.ErrUnavailable, true},  // consumer offline
 	10148: {broker.ErrInvalid, false},     // consumer exists, otherwise configured

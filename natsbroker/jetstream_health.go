@@ -93,13 +93,13 @@ func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, f
 
 // deadLetterHealth adds what concerns the dead-letter subject of a consumer.
 func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *jetstream.ConsumerConfig) error {
-	const none = "the consumer has no " + deadLetterKey + " in its metadata"
+	const none = "the consumer has no " + natsrules.DeadLetterKey + " in its metadata"
 	h.DeadLetterExists = broker.None[bool](none)
 	h.DeadLetterReady = broker.None[int64](none)
 	h.DeadLetterOldest = broker.None[time.Duration](none)
 	h.DeadLetterRetention = broker.None[time.Duration](none)
 	h.DeadLetterKeepsAge = broker.None[bool](none)
-	target := c.Metadata[deadLetterKey]
+	target := c.Metadata[natsrules.DeadLetterKey]
 	if target == "" {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // defaultInFlight is as much as nats.go lets wait by itself.
@@ -72,9 +73,9 @@ func (o *JetStreamOptions) core() *Options {
 // check returns all problems of o in one error.
 func (o *JetStreamOptions) check() error {
 	errs := []error{o.core().check()}
-	if unknown := o.Ignore &^ ignorable; unknown != 0 {
+	if unknown := o.Ignore &^ natsrules.IgnorableByJetStream; unknown != 0 {
 		errs = append(errs, &broker.FieldError{
-			Field: "Ignore", Value: unknown.String(), Limit: "a subset of " + ignorable.String(),
+			Field: "Ignore", Value: unknown.String(), Limit: "a subset of " + natsrules.IgnorableByJetStream.String(),
 		})
 	}
 	if o.MaxInFlight < 0 {
@@ -83,16 +84,16 @@ func (o *JetStreamOptions) check() error {
 	if o.StreamWait < 0 {
 		errs = append(errs, &broker.FieldError{Field: "StreamWait", Value: o.StreamWait.String(), Limit: "0 or above"})
 	}
-	if o.Domain != "" && !validName(o.Domain) {
-		errs = append(errs, &broker.FieldError{Field: "Domain", Value: o.Domain, Limit: nameLimit})
+	if o.Domain != "" && !natsrules.ValidName(o.Domain) {
+		errs = append(errs, &broker.FieldError{Field: "Domain", Value: o.Domain, Limit: natsrules.NameLimit})
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Queues)) {
 		if name == "" {
 			errs = append(errs, &broker.FieldError{Field: "Queues", Limit: "a name is not empty"})
 		}
-		if _, ok := parseConsumer(o.Queues[name]); !ok {
+		if _, ok := natsrules.ParseConsumer(o.Queues[name]); !ok {
 			errs = append(errs, &broker.FieldError{
-				Field: fmt.Sprintf("Queues[%s]", name), Value: o.Queues[name], Limit: consumerLimit,
+				Field: fmt.Sprintf("Queues[%s]", name), Value: o.Queues[name], Limit: natsrules.ConsumerLimit,
 			})
 		}
 	}

@@ -136,7 +136,7 @@ func (o *ordered) create(ctx context.Context, c jetstream.ConsumerConfig) error 
 		return err
 	}
 	info := made.CachedInfo()
-	facts, err := readConsumer(consumerName{o.stream, info.Name}, &info.Config)
+	facts, err := readConsumer(consumerName{Stream: o.stream, Name: info.Name}, &info.Config)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (o *ordered) create(ctx context.Context, c jetstream.ConsumerConfig) error 
 	defer o.turn.Unlock()
 	o.reads = receive{
 		JetStream: o.JetStream, name: o.name, limit: orderedBatch, facts: facts,
-		queue: o.queue(consumerName{o.stream, info.Name}),
+		queue: o.queue(consumerName{Stream: o.stream, Name: info.Name}),
 	}
 	return nil
 }
@@ -274,7 +274,7 @@ func (o *ordered) giveUp(ctx context.Context, old *queue) {
 	ctx, cancel := context.WithTimeout(ctx, orderedRemoval)
 	defer cancel()
 	o.forget(old)
-	_ = o.api.DeleteConsumer(ctx, old.stream, old.consumer)
+	_ = o.api.DeleteConsumer(ctx, old.Stream, old.Name)
 }
 
 // stop is the drain's first stage: when it returns no further handler begins.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // streamPause is the pause between tries while no stream answers.
@@ -29,7 +30,9 @@ const streamPause = 250 * time.Millisecond
 // allow_msg_ttl; a Delay needs one with allow_msg_schedules and the subject
 // schedule.<stream>.* (see [ScheduleSubject]). Headers beginning with
 // Nats-Expected- make the publish conditional; it then fails with
-// [ErrExpectation]. Other headers beginning with Nats- are refused.
+// [ErrExpectation]. With the header Nats-Rollup the message replaces what the stream
+// has of its subject ("sub") or all that it has ("all"), where the stream has
+// allow_rollup_hdrs. Other headers beginning with Nats- are refused.
 //
 // If no stream captures the subject the error is [broker.ErrNotFound], at once
 // unless StreamWait says otherwise. While the connection is down the message
@@ -182,12 +185,11 @@ func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 	case 10054, 10097:
 		return j.failure("publish", p.name, fmt.Errorf("%w: %w", tooLargeForStream(p, api), api))
 	case 10166:
-		return &broker.UnsupportedError{
-			Backend: jsBackend, What: "Message.TTL", Why: "the stream does not allow it (" + api.Error() + ")",
-			Instead: "a stream with allow_msg_ttl, or its max_age for all messages",
-		}
+		return natsrules.NoTTL("the stream does not allow it (" + api.Error() + ")")
+	case 10111:
+		return natsrules.NoRollup("the stream does not allow it (" + api.Error() + ")")
 	case 10188:
-		return noSchedules("the stream does not allow it (" + api.Error() + ")")
+		return natsrules.NoSchedules("the stream does not allow it (" + api.Error() + ")")
 	case 10109:
 		return &broker.UnsupportedError{Backend: jsBackend, What: "publishing", Why: "the stream is sealed (" + api.Error() + ")"}
 	case 10169:
@@ -202,7 +204,7 @@ func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
 	field, limit := "Body", "the stream's max_msg_size, headers included"
 	if api.ErrorCode == 10097 {
-		field, limit = "Header", fmt.Sprintf("at most %d bytes of headers", maxHeaders)
+		field, limit = "Header", fmt.Sprintf("at most %d bytes of headers", natsrules.MaxJetStreamHeaders)
 	}
 	return &broker.FieldError{Field: field, Value: fmt.Sprintf("%d bytes", p.size()), Limit: limit, TooLarge: true}
 }

@@ -13,40 +13,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
-
-const (
-	nameLimit     = "not empty, without dots, slashes, wildcards, spaces and control characters"
-	consumerLimit = "stream/consumer, both names " + nameLimit
-)
-
-// validName reports whether JetStream takes a name for a stream or consumer.
-func validName(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r == 0x7f || strings.ContainsRune(`.*>/\`, r)
-	})
-}
 
 // consumerName is a consumer's address.
-type consumerName struct{ stream, consumer string }
-
-func (n consumerName) String() string { return n.stream + "/" + n.consumer }
-
-// parseConsumer reads "stream/consumer".
-func parseConsumer(s string) (consumerName, bool) {
-	stream, consumer, _ := strings.Cut(s, "/")
-	return consumerName{stream, consumer}, validName(stream) && validName(consumer)
-}
+type consumerName = natsrules.Consumer
 
 // queueName finds the consumer of a name, if it stands for one.
 func (j *JetStream) queueName(name string) (consumerName, bool) {
 	if native, ok := j.options.Queues[name]; ok {
-		return parseConsumer(native)
+		return natsrules.ParseConsumer(native)
 	}
 	if _, named := j.options.Subjects[name]; named {
 		return consumerName{}, false
 	}
-	return parseConsumer(name)
+	return natsrules.ParseConsumer(name)
 }
 
 // fresh is how old what is known of a consumer may be when a message is
@@ -64,13 +45,12 @@ type queue struct {
 
 // consumerFacts is what receiving needs to know of a consumer.
 type consumerFacts struct {
-	readAt      time.Time
-	ackWait     time.Duration // 0: deliveries are not leased (ack none)
-	backoff     []time.Duration
-	maxBatch    int           // 0: no limit
-	maxExpires  time.Duration // 0: no limit
-	deadLetter  string        // subject; "": none
-	maxAttempts int           // 0: no limit of this package's
+	readAt     time.Time
+	ackWait    time.Duration // 0: deliveries are not leased (ack none)
+	backoff    []time.Duration
+	maxBatch   int           // 0: no limit
+	maxExpires time.Duration // 0: no limit
+	dead       DeadLetters   // Subject "": none
 }
 
 // lease is how long the n-th delivery of a message is leased.
@@ -85,7 +65,7 @@ func (f *consumerFacts) lease(attempt int) time.Duration {
 func (j *JetStream) find(name string) (*queue, error) {
 	n, ok := j.queueName(name)
 	if !ok {
-		return nil, &broker.FieldError{Field: "queue", Value: name, Limit: "a name in JetStreamOptions.Queues, or " + consumerLimit}
+		return nil, &broker.FieldError{Field: "queue", Value: name, Limit: "a name in JetStreamOptions.Queues, or " + natsrules.ConsumerLimit}
 	}
 	return j.queue(n), nil
 }
@@ -95,7 +75,7 @@ func (j *JetStream) queue(n consumerName) *queue {
 	defer j.mu.Unlock()
 	q := j.queues[n]
 	if q == nil {
-		q = &queue{consumerName: n, address: n.String(), next: j.prefix + "CONSUMER.MSG.NEXT." + n.stream + "." + n.consumer}
+		q = &queue{consumerName: n, address: n.String(), next: j.prefix + "CONSUMER.MSG.NEXT." + n.Stream + "." + n.Name}
 		j.queues[n] = q
 	}
 	return q
@@ -148,9 +128,9 @@ func notFound(err error) bool {
 
 // consumerInfo reads a consumer, of whatever kind.
 func (j *JetStream) consumerInfo(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, error) {
-	c, err := j.api.Consumer(ctx, n.stream, n.consumer)
+	c, err := j.api.Consumer(ctx, n.Stream, n.Name)
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		push, err := j.api.PushConsumer(ctx, n.stream, n.consumer)
+		push, err := j.api.PushConsumer(ctx, n.Stream, n.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -181,13 +161,10 @@ func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, 
 	f := &consumerFacts{
 		readAt: time.Now(), ackWait: c.AckWait, backoff: c.BackOff,
 		maxBatch: c.MaxRequestBatch, maxExpires: c.MaxRequestExpires,
-		deadLetter: c.Metadata[deadLetterKey],
+		dead: natsrules.ReadDeadLetters(c.Metadata),
 	}
 	if c.AckPolicy == jetstream.AckNonePolicy {
 		f.ackWait, f.backoff = 0, nil
-	}
-	if f.deadLetter != "" {
-		f.maxAttempts, _ = strconv.Atoi(c.Metadata[maxAttemptsKey]) // what is no number is no limit
 	}
 	return f, nil
 }

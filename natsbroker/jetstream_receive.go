@@ -3,7 +3,6 @@ package natsbroker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 const (
@@ -56,9 +56,11 @@ func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts .
 	if err := j.ready(ctx, op, queue); err != nil {
 		return nil, err
 	}
-	r := &receive{JetStream: j, name: queue, limit: limit, wait: defaultWait}
+	r := &receive{JetStream: j, name: queue, limit: limit}
+	var optErr error
+	r.wait, r.lease, optErr = natsrules.ParseReceive(limit, opts, defaultWait)
 	q, err := j.find(queue)
-	if err := errors.Join(err, r.apply(opts)); err != nil {
+	if err := errors.Join(err, optErr); err != nil {
 		return nil, err
 	}
 	r.queue = q
@@ -83,32 +85,6 @@ type receive struct {
 	wait  time.Duration
 	lease time.Duration // 0: the consumer's
 	facts *consumerFacts
-}
-
-func (r *receive) apply(opts []broker.ReceiveOption) error {
-	var errs []error
-	if r.limit < 1 {
-		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(r.limit), Limit: "at least 1"})
-	}
-	for _, opt := range opts {
-		switch o := opt.(type) {
-		case broker.Wait:
-			r.wait = time.Duration(o)
-			if o < 0 {
-				errs = append(errs, &broker.FieldError{Field: "Wait", Value: r.wait.String(), Limit: "0 or above"})
-			}
-		case broker.Lease:
-			r.lease = time.Duration(o)
-			if o <= 0 {
-				errs = append(errs, &broker.FieldError{Field: "Lease", Value: r.lease.String(), Limit: "above 0"})
-			}
-		default:
-			errs = append(errs, &broker.UnsupportedError{
-				Backend: jsBackend, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
-			})
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // run pulls until a message is there or the wait is over.
@@ -142,7 +118,7 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 	ds := make([]*broker.Delivery, 0, len(p.msgs))
 	for _, msg := range p.msgs {
 		d := r.newJSDelivery(r, msg, p.since)
-		if facts.maxAttempts > 0 && d.Attempt > facts.maxAttempts {
+		if facts.dead.MaxAttempts > 0 && d.Attempt > facts.dead.MaxAttempts {
 			r.exhausted(ctx, d)
 			continue
 		}
@@ -155,15 +131,7 @@ func (r *receive) checkLease() error {
 	if r.lease == 0 || r.lease == r.facts.ackWait && len(r.facts.backoff) == 0 {
 		return nil
 	}
-	return leaseFixed(r.lease, r.queue)
-}
-
-func leaseFixed(lease time.Duration, q *queue) error {
-	return &broker.UnsupportedError{
-		Backend: jsBackend, What: "a lease of " + lease.String(),
-		Why:     "the lease of consumer " + q.String() + " is its ack_wait or backoff, the same for every delivery",
-		Instead: "a consumer with that ack_wait; broker.Consume renews leases as long as handlers run",
-	}
+	return natsrules.LeaseFixed(r.lease, r.queue.consumerName)
 }
 
 // awaitConnection waits for the reconnect while the connection is down.

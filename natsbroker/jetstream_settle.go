@@ -10,6 +10,7 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/lease"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // The words of the acknowledgement protocol (ADR-15).
@@ -139,7 +140,7 @@ func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err e
 		return true, s.lost(d, broker.ErrLeaseLost, errLate)
 	}
 	if s.lease != 0 && (s.lease != d.facts.ackWait || len(d.facts.backoff) > 0) {
-		return true, leaseFixed(s.lease, d.queue)
+		return true, natsrules.LeaseFixed(s.lease, d.queue.consumerName)
 	}
 	if s.before != nil {
 		err = s.before(ctx, d)
@@ -153,10 +154,7 @@ func (s *settlement) unleased(d *jsDelivery) error {
 	if s.extend || s.state == lease.Deleted {
 		return nil
 	}
-	return &broker.UnsupportedError{
-		Backend: jsBackend, What: s.op, Why: "consumer " + d.queue.String() + " has ack_policy none: what was delivered is gone",
-		Instead: "a consumer with ack_policy explicit",
-	}
+	return natsrules.Unleased(s.op, d.queue.consumerName)
 }
 
 // lost is the error of a delivery that is nobody's to settle; nil where err is.

@@ -82,8 +82,8 @@ func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
 		switch o := opt.(type) {
 		case broker.Group:
 			s.group = string(o)
-			if !validName(s.group) {
-				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: nameLimit})
+			if !natsrules.ValidName(s.group) {
+				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: natsrules.NameLimit})
 			}
 		case Start:
 			s.from, started = o, true
@@ -163,7 +163,7 @@ func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
 		return nil, &broker.UnsupportedError{
 			Backend: jsBackend, What: "Subscribe to consumer " + n.String() + " without Group",
 			Why:     "a consumer gives each message to one of those that read it: it cannot fan out",
-			Instead: fmt.Sprintf("broker.Group(%q), or the subject in place of the consumer", n.consumer),
+			Instead: fmt.Sprintf("broker.Group(%q), or the subject in place of the consumer", n.Name),
 		}
 	}
 	_, named := s.options.Queues[s.name]
@@ -185,7 +185,7 @@ func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
 // subscribed.
 func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bool) {
 	if !named {
-		return n.consumer, s.group == n.consumer
+		return n.Name, s.group == n.Name
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bo
 
 // durable subscribes to the consumer that the group is.
 func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
-	n := consumerName{stream.Name, s.group}
+	n := consumerName{Stream: stream.Name, Name: s.group}
 	info, err := s.consumerInfo(s.ctx, n)
 	if err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 	if err != nil {
 		return nil, err
 	}
-	n := consumerName{stream.Name, c.CachedInfo().Name}
+	n := consumerName{Stream: stream.Name, Name: c.CachedInfo().Name}
 	return s.consume(private{aliased{s.JetStream, n.String()}}, s.name, &n)
 }
 
@@ -323,7 +323,7 @@ func (s *jsSubscribe) remove(n consumerName) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), removeTimeout)
 	defer cancel()
 	s.forget(s.queue(n))
-	if err := s.api.DeleteConsumer(ctx, n.stream, n.consumer); err != nil && !notFound(err) {
+	if err := s.api.DeleteConsumer(ctx, n.Stream, n.Name); err != nil && !notFound(err) {
 		s.logger.WarnContext(ctx, "consumer not removed", "consumer", n.String(), "error", err)
 	}
 }
@@ -336,19 +336,9 @@ func (j *JetStream) streamOfPattern(ctx context.Context, pattern string) (*jetst
 	list := j.api.ListStreams(ctx, jetstream.WithStreamListSubject(pattern))
 	var found *jetstream.StreamInfo
 	for info := range list.Info() {
-		if found == nil && covers(info.Config.Subjects, pattern) {
+		if found == nil && natsrules.Covers(info.Config.Subjects, pattern) {
 			found = info
 		}
 	}
 	return found, list.Err()
-}
-
-// covers reports whether one of a stream's patterns covers all of another.
-func covers(patterns []string, pattern string) bool {
-	for _, p := range patterns {
-		if p == pattern || subject.Match(p, pattern) && !widens(p, pattern) {
-			return true
-		}
-	}
-	return false
 }

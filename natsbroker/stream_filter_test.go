@@ -6,32 +6,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func TestOverlaps(t *testing.T) {
-	for _, test := range []struct {
-		p, q string
-		want bool
-	}{
-		{"a", "a", true},
-		{"a", "b", false},
-		{"a.b", "a", false},
-		{"a.*", "a.b", true},
-		{"a.*", "a", false},
-		{"a.*", "*.b", true},
-		{"a.*.c", "a.b.*", true},
-		{"a.*.c", "a.b.d", false},
-		{"a.>", "a", false},
-		{"a.>", "a.b.c", true},
-		{"a.>", "*.b", true},
-		{"a.>", "b.>", false},
-		{">", "a.b", true},
-		{"*", "a.b", false},
-	} {
-		if overlaps(test.p, test.q) != test.want || overlaps(test.q, test.p) != test.want {
-			t.Errorf("%s and %s: want %v", test.p, test.q, test.want)
-		}
-	}
-}
-
 func TestDeadFilter(t *testing.T) {
 	filter := func(f ...string) *jetstream.ConsumerConfig { return &jetstream.ConsumerConfig{FilterSubjects: f} }
 	orders := &jetstream.StreamConfig{Subjects: []string{"orders.>", "returns"}}

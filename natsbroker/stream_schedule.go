@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/subject"
+	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
 // ScheduleSubject is the subject that a stream must capture, beside its own,
@@ -20,9 +18,7 @@ import (
 // schedule for each subject (ADR-51), and is stored anew under its real subject
 // when its time has come. A consumer of such a stream should have a filter, or
 // it is delivered the waiting messages too.
-func ScheduleSubject(stream string) string { return schedulePrefix(stream) + "*" }
-
-func schedulePrefix(stream string) string { return "schedule." + stream + "." }
+func ScheduleSubject(stream string) string { return natsrules.ScheduleSubject(stream) }
 
 // schedule makes a message wait in its stream. The time is written with
 // nanoseconds: nats.go's own option cuts it to whole seconds, and fires early.
@@ -48,30 +44,12 @@ func (j *JetStream) schedule(ctx context.Context, p *jsMessage, delay time.Durat
 		delete(header, jetstream.MsgTTLHeader)
 	}
 	p.header = header
-	p.native = schedulePrefix(info.Config.Name) + rand.Text()
+	p.native = natsrules.SchedulePrefix(info.Config.Name) + rand.Text()
 	return nil
 }
 
 func checkSchedules(c *jetstream.StreamConfig) error {
-	captured := slices.ContainsFunc(c.Subjects, func(pattern string) bool {
-		return subject.Match(pattern, schedulePrefix(c.Name)+"x")
-	})
-	switch {
-	case !c.AllowMsgSchedules:
-		return noSchedules("stream " + c.Name + " has no allow_msg_schedules")
-	case !captured:
-		return noSchedules("stream " + c.Name + " does not capture " + ScheduleSubject(c.Name) + ", where delayed messages wait")
-	case c.Retention == jetstream.InterestPolicy:
-		return noSchedules("stream " + c.Name + " has interest retention, which discards a schedule that no consumer reads")
-	}
-	return nil
-}
-
-func noSchedules(why string) error {
-	return &broker.UnsupportedError{
-		Backend: jsBackend, What: "Message.Delay", Why: why,
-		Instead: "a stream with allow_msg_schedules (nats-server 2.12) and the subject schedule.<stream>.*, or SQS Standard",
-	}
+	return natsrules.CheckSchedules(c.Name, c.Subjects, c.AllowMsgSchedules, c.Retention == jetstream.InterestPolicy)
 }
 
 // streamOf returns the stream that captures a literal subject, nil if there is
@@ -88,15 +66,9 @@ func findStream(ctx context.Context, api jetstream.JetStream, native string) (*j
 	list := api.ListStreams(ctx, jetstream.WithStreamListSubject(native))
 	var found *jetstream.StreamInfo
 	for info := range list.Info() {
-		if found == nil && captures(info.Config.Subjects, native) {
+		if found == nil && natsrules.Captures(info.Config.Subjects, native) {
 			found = info
 		}
 	}
 	return found, list.Err()
-}
-
-// captures reports whether one of a stream's patterns covers a subject, which
-// may be a pattern itself.
-func captures(patterns []string, native string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return p == native || subject.Match(p, native) })
 }

@@ -1,7 +1,6 @@
 package natsbroker
 
 import (
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,23 +44,5 @@ func begin(c *jetstream.ConsumerConfig, s Start) {
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
 	case natsrules.StartLastPerSubject:
 		c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-	}
-}
-
-// widens reports whether pattern, which p matches token by token, matches more
-// than p: > stands for any number of tokens and * for any one.
-func widens(p, pattern string) bool {
-	for {
-		outer, outerRest, outerMore := strings.Cut(p, ".")
-		inner, innerRest, innerMore := strings.Cut(pattern, ".")
-		switch {
-		case outer == ">":
-			return false
-		case inner == ">", inner == "*" && outer != "*":
-			return true
-		case !outerMore || !innerMore:
-			return false
-		}
-		p, pattern = outerRest, innerRest
 	}
 }

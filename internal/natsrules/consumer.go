@@ -1,8 +1,12 @@
 package natsrules
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
+
+	"github.com/candidmq/candidmq/broker"
 )
 
 // What names of streams and consumers, and both together, must be.
@@ -30,6 +34,52 @@ func ParseConsumer(s string) (c Consumer, ok bool) {
 	return Consumer{stream, name}, ValidName(stream) && ValidName(name)
 }
 
+// LeaseFixed is the error of a lease that is not the consumer's.
+func LeaseFixed(lease time.Duration, c Consumer) error {
+	return &broker.UnsupportedError{
+		Backend: JetStream, What: "a lease of " + lease.String(),
+		Why:     "the lease of consumer " + c.String() + " is its ack_wait or backoff, the same for every delivery",
+		Instead: "a consumer with that ack_wait; broker.Consume renews leases as long as handlers run",
+	}
+}
+
+// Unleased is the error of an operation on what a consumer with ack_policy none
+// delivered.
+func Unleased(op string, c Consumer) error {
+	return &broker.UnsupportedError{
+		Backend: JetStream, What: op, Why: "consumer " + c.String() + " has ack_policy none: what was delivered is gone",
+		Instead: "a consumer with ack_policy explicit",
+	}
+}
+
+// ParseReceive reads what a Receive is called with. A lease of 0 is the consumer's.
+func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Duration) (wait, lease time.Duration, err error) {
+	wait = defaultWait
+	var errs []error
+	if limit < 1 {
+		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(limit), Limit: "at least 1"})
+	}
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case broker.Wait:
+			wait = time.Duration(o)
+			if o < 0 {
+				errs = append(errs, &broker.FieldError{Field: "Wait", Value: wait.String(), Limit: "0 or above"})
+			}
+		case broker.Lease:
+			lease = time.Duration(o)
+			if o <= 0 {
+				errs = append(errs, &broker.FieldError{Field: "Lease", Value: lease.String(), Limit: "above 0"})
+			}
+		default:
+			errs = append(errs, &broker.UnsupportedError{
+				Backend: JetStream, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
+			})
+		}
+	}
+	return wait, lease, errors.Join(errs...)
+}
+
 // StartPolicy is the kind of a [Start].
 type StartPolicy uint8
 
@@ -42,6 +92,22 @@ const (
 	StartTime
 	StartLastPerSubject
 )
+
+// String is the policy as JetStream's API names it.
+func (p StartPolicy) String() string {
+	switch p {
+	case StartNew:
+		return "new"
+	case StartSequence:
+		return "by_start_sequence"
+	case StartTime:
+		return "by_start_time"
+	case StartLastPerSubject:
+		return "last_per_subject"
+	case StartUnsaid, StartFirst:
+	}
+	return "all"
+}
 
 // Start is with which message of a stream to begin. It is an option of Subscribe
 // without a Group; the zero Start, like none, begins there with what is published

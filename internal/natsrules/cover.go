@@ -1,6 +1,7 @@
 package natsrules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -37,10 +38,58 @@ func widens(p, pattern string) bool {
 	}
 }
 
-// ScheduleSubject is the subject that a stream must capture, beside its own, for
-// messages with a delay to be published to it: each waits there on a subject of
-// its own.
-func ScheduleSubject(stream string) string { return SchedulePrefix(stream) + "*" }
+// Overlap reports whether there can be a subject that matches a pattern of each
+// list.
+func Overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(p string) bool {
+		return slices.ContainsFunc(b, func(q string) bool { return overlap(p, q) })
+	})
+}
 
-// SchedulePrefix is what those subjects begin with.
-func SchedulePrefix(stream string) string { return "schedule." + stream + "." }
+// OverlapWithin reports whether there can be a subject that matches two patterns
+// of one list.
+func OverlapWithin(patterns []string) bool {
+	for i := range patterns {
+		if Overlap(patterns[i:i+1], patterns[i+1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlap(p, q string) bool {
+	for {
+		a, restA, moreA := strings.Cut(p, ".")
+		b, restB, moreB := strings.Cut(q, ".")
+		switch {
+		case a == ">", b == ">":
+			return true
+		case a != b && a != "*" && b != "*":
+			return false
+		case !moreA || !moreB:
+			return moreA == moreB
+		}
+		p, q = restA, restB
+	}
+}
+
+// DeadFilter is a filter of a consumer by which nothing is delivered of a stream
+// that has these subjects, "" if there is none: the server takes such filters.
+func DeadFilter(subjects, filters []string) string {
+	for _, filter := range filters {
+		if !Overlap(subjects, []string{filter}) {
+			return filter
+		}
+	}
+	return ""
+}
+
+// FilterLimit is what a filter must be, for errors.
+func FilterLimit(stream string, subjects []string) string {
+	return fmt.Sprintf("a subject of stream %s, which has %q", stream, subjects)
+}
+
+// DeadOffer is why a consumer with such a filter offers nothing.
+func DeadOffer(filter string) string {
+	return "its filter " + filter + " matches none of the stream's subjects"
+}

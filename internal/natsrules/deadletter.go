@@ -1,6 +1,49 @@
 package natsrules
 
-import "strings"
+import (
+	"maps"
+	"strconv"
+	"strings"
+)
+
+// The keys of a consumer's metadata that say where its dead letters go.
+const (
+	DeadLetterKey  = "candidmq-dead-letter"
+	MaxAttemptsKey = "candidmq-max-attempts"
+)
+
+// DeadLetters says where a consumer's messages go that are rejected, or were tried
+// too often. JetStream has no such setting: it is kept in the consumer's metadata.
+type DeadLetters struct {
+	// Subject is where the copies are published; "": nowhere. A stream must capture
+	// it.
+	Subject string
+	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
+	// be delivered once more, Receive moves it.
+	MaxAttempts int
+}
+
+// Metadata adds the settings to a consumer's metadata.
+func (d DeadLetters) Metadata(others map[string]string) map[string]string {
+	m := maps.Clone(others)
+	if m == nil {
+		m = map[string]string{}
+	}
+	m[DeadLetterKey] = d.Subject
+	if d.MaxAttempts > 0 {
+		m[MaxAttemptsKey] = strconv.Itoa(d.MaxAttempts)
+	}
+	return m
+}
+
+// ReadDeadLetters reads a consumer's metadata. What is no number is no limit.
+func ReadDeadLetters(metadata map[string]string) DeadLetters {
+	d := DeadLetters{Subject: metadata[DeadLetterKey]}
+	if d.Subject != "" {
+		d.MaxAttempts, _ = strconv.Atoi(metadata[MaxAttemptsKey])
+	}
+	return d
+}
 
 // The headers that a dead letter has beside its own.
 const (

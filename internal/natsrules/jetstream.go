@@ -54,7 +54,11 @@ var jetStreamReasons = [...]struct {
 const (
 	ControlPrefix     = "Nats-"
 	expectationPrefix = "Nats-Expected-"
-	RollupHeader      = "Nats-Rollup"
+	// RollupHeader has the message replace what the stream has of its subject, or all
+	// that it has.
+	RollupHeader  = "Nats-Rollup"
+	RollupSubject = "sub"
+	RollupAll     = "all"
 )
 
 // CheckJetStream drops from m the fields to be ignored and returns the first
@@ -80,10 +84,45 @@ func CheckJetStream(m *broker.Message, native string, ignore broker.Fields) erro
 			return err
 		}
 	}
-	if len(m.Header) > 0 {
-		return m.Header.Check()
+	if len(m.Header) == 0 {
+		return nil
+	}
+	if err := checkRollup(m); err != nil {
+		return err
+	}
+	return m.Header.Check()
+}
+
+// checkRollup refuses values that the server would, and a rollup that it would
+// forget: of a schedule.
+func checkRollup(m *broker.Message) error {
+	switch value, some := m.Header[RollupHeader]; {
+	case !some:
+		return nil
+	case value != RollupSubject && value != RollupAll:
+		return &broker.FieldError{Field: "Header[" + RollupHeader + "]", Value: value, Limit: RollupSubject + " or " + RollupAll}
+	case m.Delay > 0:
+		return &broker.UnsupportedError{
+			Backend: JetStream, What: "the header " + RollupHeader + " with a Delay", Why: "the schedule would be rolled up, and not what comes of it",
+			Instead: "no Delay, or a stream with max_msgs_per_subject 1",
+		}
 	}
 	return nil
+}
+
+// NoRollup is the error of a rollup that a stream does not take.
+func NoRollup(why string) error {
+	return &broker.UnsupportedError{
+		Backend: JetStream, What: "the header " + RollupHeader, Why: why,
+		Instead: "a stream with allow_rollup_hdrs; in an atomic batch, before any message that the rollup would remove",
+	}
+}
+
+// NoTTL is the error of a TTL that a stream does not take.
+func NoTTL(why string) error {
+	return &broker.UnsupportedError{
+		Backend: JetStream, What: "Message.TTL", Why: why, Instead: "a stream with allow_msg_ttl, or its max_age for all messages",
+	}
 }
 
 func checkJetStreamFields(m *broker.Message) error {

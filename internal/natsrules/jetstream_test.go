@@ -77,6 +77,38 @@ func TestCovers(t *testing.T) {
 	}
 }
 
+func TestOverlap(t *testing.T) {
+	for _, test := range []struct {
+		p, q string
+		want bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a.b", "a", false},
+		{"a.*", "a", false},
+		{"a.*", "a.b", true},
+		{"a.*", "*.b", true},
+		{"a.*", "b.*", false},
+		{"a.>", "a", false},
+		{"a.>", "a.b.c", true},
+		{"a.>", "*.b", true},
+		{">", "a.b", true},
+		{"a.*", "a.b.c", false},
+		{"*.*", "a.>", true},
+		{"a.*.c", "a.b.*", true},
+		{"a.*.c", "a.b.d", false},
+		{"a.>", "b.>", false},
+		{"*", "a.b", false},
+	} {
+		if got := natsrules.Overlap([]string{test.p}, []string{test.q}); got != test.want {
+			t.Errorf("%s, %s: got %v", test.p, test.q, got)
+		}
+		if got := natsrules.OverlapWithin([]string{test.q, test.p}); got != test.want {
+			t.Errorf("%s, %s, the other way: got %v", test.p, test.q, got)
+		}
+	}
+}
+
 func TestHeaderText(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{" one\r\ntwo ", "one  two"}, {"\xff", ""}, {strings.Repeat("x", 2000), strings.Repeat("x", 1024)},

@@ -30,6 +30,8 @@ type Config struct {
 	MaxMsgSize    int64
 	MaxHeaderSize int64
 	AllowTTL      bool
+	AllowRollup   bool
+	AllowAtomic   bool
 	NoAck         bool // told with each Sent
 	// A message counts as its own size and its subject's, and PerMessage, and with
 	// a header PerHeader, against MaxBytes.

@@ -18,6 +18,7 @@ type remembered struct {
 	at time.Time
 }
 
+// known is false for "", which is never remembered.
 func (d *dedup) known(id string) (seq uint64, ok bool) {
 	seq, ok = d.byID[id]
 	return seq, ok

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/candidmq/candidmq/internal/natsrules"
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
@@ -134,7 +135,7 @@ func (e *Engine) Close() {
 
 func (e *Engine) overlaps(name string, subjects []string) bool {
 	for other, s := range e.streams {
-		if other != name && Overlap(subjects, s.config.Subjects) {
+		if other != name && natsrules.Overlap(subjects, s.config.Subjects) {
 			return true
 		}
 	}

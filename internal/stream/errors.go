@@ -23,6 +23,14 @@ var (
 	ErrHeaderTooLarge = errors.New("header size exceeds maximum allowed")
 	// ErrNoTTL: the stream does not allow messages with a TTL.
 	ErrNoTTL = errors.New("per-message TTL is disabled")
+	// ErrNoRollup: the stream does not allow messages with a Rollup.
+	ErrNoRollup = errors.New("rollup not permitted")
+	// ErrLateRollup: in a batch, behind a message that the Rollup would take.
+	ErrLateRollup = errors.New("batch rollup invalid")
+	// ErrNoAtomic: the stream does not allow atomic batches.
+	ErrNoAtomic = errors.New("atomic publish is disabled")
+	// ErrDuplicate: the id of one message of a batch is known, or there twice.
+	ErrDuplicate = errors.New("batch contains a duplicate message id")
 	// ErrFull: the stream takes no more.
 	ErrFull = errors.New("the stream is full")
 )

@@ -226,7 +226,7 @@ func (s *log) hasRoom(m *Send) error {
 	of := s.subjects[m.Subject]
 	replaces := c.MaxMsgsPerSubject > 0 && of != nil && of.n >= c.MaxMsgsPerSubject
 	switch {
-	case replaces && c.DiscardNewPerSubject:
+	case replaces && c.DiscardNewPerSubject && m.Rollup == RollupNothing:
 		return &FullError{"messages per subject"}
 	case c.MaxMsgs > 0 && int64(len(s.bySeq)) >= c.MaxMsgs && !replaces:
 		return &FullError{"messages"}

@@ -16,12 +16,24 @@ type Send struct {
 	// an id nor expectations.
 	After time.Duration
 	Then  *Send
+	// Rollup is what leaves the stream when the message has come.
+	Rollup Rollup
 	// Expect is what must be so for the message to be stored.
 	Expect Expectation
 }
 
 // Size is what counts against MaxMsgSize.
 func (m *Send) Size() int64 { return m.HeaderSize + int64(len(m.Body)) }
+
+// Rollup is what a message replaces.
+type Rollup uint8
+
+// Rollups.
+const (
+	RollupNothing Rollup = iota
+	RollupSubject        // what was there of its subject
+	RollupAll            // all that was there
+)
 
 // Expectation is what a publish expects of its stream; nil: nothing.
 type Expectation struct {

@@ -40,7 +40,7 @@ func histories() *rapid.Generator[history] {
 				Subjects: []string{"a", "b"}, Retention: rapid.SampledFrom([]Retention{Limits, WorkQueue, Interest}).Draw(t, "retention"),
 				MaxMsgs: int64(zeroOr(t, "messages", 5)), MaxMsgsPerSubject: int64(zeroOr(t, "per subject", 3)),
 				MaxAge: time.Duration(zeroOr(t, "age", 40)) * time.Second, DiscardNew: rapid.Bool().Draw(t, "discard new"),
-				AllowTTL: true, DedupWindow: 20 * time.Second, PerMessage: 1, MaxBytes: int64(zeroOr(t, "bytes", 10)),
+				AllowTTL: true, AllowRollup: true, AllowAtomic: true, DedupWindow: 20 * time.Second, PerMessage: 1, MaxBytes: int64(zeroOr(t, "bytes", 10)),
 			},
 			seed: uint64(zeroOr(t, "seed", 7)),
 		}
@@ -56,7 +56,7 @@ func histories() *rapid.Generator[history] {
 		h.ops = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) op {
 			o := op{
 				do: rapid.SampledFrom([]string{
-					"publish", "publish", "publish", "receive", "receive", "receive", "delete", "release", "release", "extend", "pause", "drop", "purge",
+					"publish", "publish", "publish", "batch", "receive", "receive", "receive", "delete", "release", "release", "extend", "pause", "drop", "purge",
 				}).Draw(t, "do"),
 				n: rapid.IntRange(0, 4).Draw(t, "n"), pause: time.Duration(rapid.IntRange(0, 15).Draw(t, "pause")) * time.Second,
 			}
@@ -64,7 +64,9 @@ func histories() *rapid.Generator[history] {
 			if rapid.IntRange(0, 3).Draw(t, "id") == 0 {
 				o.send.DedupID = "id"
 			}
-			if rapid.IntRange(0, 5).Draw(t, "later") == 0 {
+			if rapid.IntRange(0, 9).Draw(t, "rollup") == 0 {
+				o.send.Rollup = rapid.SampledFrom([]Rollup{RollupSubject, RollupAll}).Draw(t, "what")
+			} else if rapid.IntRange(0, 5).Draw(t, "later") == 0 {
 				then := o.send
 				then.DedupID = ""
 				o.send.Then, o.send.After, o.send.TTL = &then, o.pause, 0
@@ -112,6 +114,10 @@ func (h *history) play(t *testing.T) error {
 		switch o.do {
 		case "publish":
 			_, err = e.Publish(&o.send)
+		case "batch":
+			first := o.send
+			first.Then, first.After = nil, 0 // a schedule may bring a message at once
+			err = allOrNone(e, []Send{first, {Subject: "b"}, {Subject: o.send.Subject, DedupID: o.send.DedupID}}[:1+o.n%3])
 		case "receive":
 			var got []Message
 			got, err = e.Receive(t.Context(), "s", name, o.n+1, o.pause)
@@ -133,7 +139,7 @@ func (h *history) play(t *testing.T) error {
 				err = settle(e, of[at], &held[at], &o)
 			}
 		}
-		if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrStale) {
+		if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrStale) && !errors.Is(err, ErrDuplicate) {
 			return fmt.Errorf("step %d, %+v: %w", i, o, err)
 		}
 		if err := check(e); err != nil {
@@ -141,6 +147,25 @@ func (h *history) play(t *testing.T) error {
 		}
 	}
 	return nil
+}
+
+// allOrNone publishes a batch, and sees that the stream has numbered all of it, the
+// last with the number that is told, or none.
+func allOrNone(e *Engine, ms []Send) error {
+	var before, after uint64
+	if err := e.onStream("s", func(s *log, _ time.Time) error { before = s.lastSeq; return nil }); err != nil {
+		return err
+	}
+	sent, _, err := e.PublishAtomic(ms)
+	_ = e.onStream("s", func(s *log, _ time.Time) error { after = s.lastSeq; return nil })
+	want := before
+	if err == nil {
+		want += uint64(len(ms))
+	}
+	if after != want || err == nil && sent.Seq != want {
+		return fmt.Errorf("%d of a batch of %d are numbered, up to %d, told %+v, %v", after-before, len(ms), after, sent, err) //nolint:errorlint // not of its category
+	}
+	return err
 }
 
 func settle(e *Engine, name string, m *Message, o *op) error {

@@ -7,9 +7,10 @@ import (
 
 // Publish stores a message in the stream that captures its subject, or tells
 // which one it is a duplicate of. It fails with ErrNotCaptured, ErrTooLarge,
-// ErrHeaderTooLarge, ErrNoTTL, an [*ExpectationError], in this order of precedence, and with a
-// [*FullError], and then nothing is stored. A message that a stream with
-// interest retention has no consumer for is numbered and not stored.
+// ErrHeaderTooLarge, ErrNoTTL, an [*ExpectationError], ErrNoRollup and a
+// [*FullError], in this order of precedence, and then nothing is stored. A message
+// that a stream with interest retention has no consumer for is numbered and not
+// stored.
 func (e *Engine) Publish(m *Send) (sent Sent, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -31,37 +32,74 @@ func (s *log) publish(m *Send, now time.Time) (Sent, error) {
 	if err := s.check(m); err != nil {
 		return Sent{}, err
 	}
-	if m.DedupID != "" {
-		if seq, known := s.dedup.known(m.DedupID); known {
-			return Sent{Stream: s.name, Seq: seq, Duplicate: true, NoAck: s.config.NoAck}, nil
-		}
+	if err := s.checkSequences(m); err != nil {
+		return Sent{}, err
+	}
+	if seq, known := s.dedup.known(m.DedupID); known {
+		return Sent{Stream: s.name, Seq: seq, Duplicate: true, NoAck: s.config.NoAck}, nil
 	}
 	if id := m.Expect.LastID; id != nil && *id != s.lastID {
 		return Sent{}, &ExpectationError{"last msg ID", s.lastID}
 	}
-	if s.config.Retention == Interest && len(s.readersOf(m.Subject)) == 0 {
+	if m.Rollup != RollupNothing && !s.config.AllowRollup {
+		return Sent{}, ErrNoRollup
+	}
+	if !s.unread(m.Subject) {
+		if err := s.hasRoom(m); err != nil {
+			return Sent{}, err
+		}
+	}
+	return s.take(m, now), nil
+}
+
+// unread reports whether a message of a subject is not stored, since nobody reads
+// it.
+func (s *log) unread(native string) bool {
+	return s.config.Retention == Interest && len(s.readersOf(native)) == 0
+}
+
+// take numbers a message that nothing speaks against, stores it unless it is
+// unread, and remembers its id.
+func (s *log) take(m *Send, now time.Time) Sent {
+	var in *msg
+	if s.unread(m.Subject) {
 		s.lastSeq++
 		s.lastID = m.DedupID
-		return s.sent(m, s.lastSeq, now), nil
+	} else {
+		in = s.store(m, now)
 	}
-	if err := s.hasRoom(m); err != nil {
-		return Sent{}, err
-	}
-	return s.sent(m, s.store(m, now).Seq, now), nil
-}
-
-// sent remembers the id of what was stored.
-func (s *log) sent(m *Send, seq uint64, now time.Time) Sent {
+	s.rollUp(m, in)
 	if m.DedupID != "" && s.config.DedupWindow > 0 {
-		s.dedup.remember(m.DedupID, seq, now)
+		s.dedup.remember(m.DedupID, s.lastSeq, now)
 	}
-	return Sent{Stream: s.name, Seq: seq, NoAck: s.config.NoAck}
+	return Sent{Stream: s.name, Seq: s.lastSeq, NoAck: s.config.NoAck}
 }
 
+// rollUp removes what m replaces, but for m as it is in the stream, nil if it is
+// not.
+func (s *log) rollUp(m *Send, in *msg) {
+	next := func() *msg { return s.head }
+	switch m.Rollup {
+	case RollupNothing:
+		return
+	case RollupSubject:
+		next = func() *msg {
+			if of := s.subjects[m.Subject]; of != nil {
+				return of.oldest
+			}
+			return nil
+		}
+	case RollupAll:
+	}
+	for old := next(); old != nil && old != in; old = next() {
+		s.remove(old)
+	}
+}
+
+// check is what speaks against a message by itself.
 func (s *log) check(m *Send) error {
-	x := &m.Expect
-	switch {
-	case s.config.MaxMsgSize > 0 && m.Size() > s.config.MaxMsgSize:
+	switch x := &m.Expect; {
+	case s.tooLarge(m):
 		return ErrTooLarge
 	case s.config.MaxHeaderSize > 0 && m.HeaderSize > s.config.MaxHeaderSize:
 		return ErrHeaderTooLarge
@@ -70,17 +108,30 @@ func (s *log) check(m *Send) error {
 	case !s.config.AllowTTL && (m.TTL > 0 || m.Then != nil && m.Then.TTL > 0):
 		return ErrNoTTL
 	}
+	return nil
+}
+
+func (s *log) tooLarge(m *Send) bool {
+	return s.config.MaxMsgSize > 0 && m.Size() > s.config.MaxMsgSize
+}
+
+func (s *log) checkSequences(m *Send) error {
+	x := &m.Expect
 	if x.LastSubjectSeq != nil {
 		last := uint64(0)
 		if of := s.subjects[m.Subject]; of != nil {
 			last = of.newest.Seq
 		}
 		if last != *x.LastSubjectSeq {
-			return &ExpectationError{"last sequence", strconv.FormatUint(last, 10)}
+			return wrongSequence(last)
 		}
 	}
 	if x.LastSeq != nil && *x.LastSeq != s.lastSeq {
-		return &ExpectationError{"last sequence", strconv.FormatUint(s.lastSeq, 10)}
+		return wrongSequence(s.lastSeq)
 	}
 	return nil
+}
+
+func wrongSequence(last uint64) error {
+	return &ExpectationError{"last sequence", strconv.FormatUint(last, 10)}
 }

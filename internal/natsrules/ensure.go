@@ -1,0 +1,122 @@
+package natsrules
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Ensured says what an Ensure call found.
+type Ensured struct {
+	// Created: there was none, and now there is one as asked for.
+	Created bool
+	// Drift is how the one that was there differs from what was asked for, ordered by
+	// field. Nothing of it was changed.
+	Drift []Difference
+}
+
+// Difference is one setting that differs.
+type Difference struct {
+	Field string // as JetStream's API names it, such as "max_age"
+	Want  string
+	Has   string
+}
+
+// String shows the field and both values.
+func (d Difference) String() string { return fmt.Sprintf("%s is %s, want %s", d.Field, d.Has, d.Want) }
+
+// Settings are those of a stream or a consumer, by the names of JetStream's API.
+// What has no value may be missing, or nil.
+type Settings map[string]any
+
+// Differences compares what is wanted with what is there. Numbers, durations, texts
+// and lists that are zero in want are the server's to choose and are not compared;
+// policies, which are numbers of a type of their own, and switches are. Of a map
+// only the wanted keys count, since the server adds its own.
+func Differences(want, has Settings) []Difference {
+	var all []Difference
+	for _, field := range slices.Sorted(maps.Keys(want)) {
+		w, h := want[field], has[field]
+		if !want.asked(field) {
+			continue
+		}
+		if keys, ok := w.(map[string]string); ok {
+			h = among(keys, h)
+		}
+		if !same(w, h) {
+			all = append(all, Difference{Field: field, Want: shown(w), Has: shown(h)})
+		}
+	}
+	return all
+}
+
+// asked reports whether a setting asks for something: it is set, or its zero value
+// is a choice.
+func (s Settings) asked(field string) bool {
+	v := reflect.ValueOf(s[field])
+	switch {
+	case !v.IsValid():
+		return false
+	case !v.IsZero():
+		return true
+	case v.Kind() == reflect.Bool:
+		return !s.implied(field)
+	case v.CanInt(), v.CanUint():
+		return v.Type().PkgPath() != "" && v.Type() != reflect.TypeFor[time.Duration]()
+	}
+	return false
+}
+
+// implied reports whether another setting turns a switch on by itself.
+func (s Settings) implied(field string) bool {
+	marker, _ := s["subject_delete_marker_ttl"].(time.Duration)
+	switch field {
+	case "allow_rollup_hdrs":
+		return s["allow_msg_schedules"] == true || marker > 0
+	case "allow_msg_ttl":
+		return marker > 0
+	}
+	return false
+}
+
+// among are the settings of has that have a key of want.
+func among(want map[string]string, has any) map[string]string {
+	of := map[string]string{}
+	all, _ := has.(map[string]string)
+	for key := range want {
+		if value, ok := all[key]; ok {
+			of[key] = value
+		}
+	}
+	return of
+}
+
+func same(want, has any) bool {
+	if w, ok := instant(want); ok {
+		h, ok := instant(has)
+		return ok && w.Equal(h)
+	}
+	return reflect.DeepEqual(want, has)
+}
+
+// instant is the time that v is or points to.
+func instant(v any) (t time.Time, ok bool) {
+	if p, isPointer := v.(*time.Time); isPointer && p != nil {
+		return *p, true
+	}
+	t, ok = v.(time.Time)
+	return t, ok
+}
+
+// shown is a value for people.
+func shown(v any) string {
+	if t, ok := instant(v); ok {
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && !p.IsNil() {
+		v = p.Elem().Interface()
+	}
+	return fmt.Sprintf("%v", v)
+}
