@@ -113,12 +113,16 @@
 // no such types, but a smithy.APIError each. A queue that does not exist is
 // [broker.ErrNotFound], and forgotten, so that one made later is found.
 //
-// Calls that fail as a whole are resent as the AWS client's retryer does. An
-// entry of a batch that SQS fails by its own fault (SenderFault is false) is
-// resent four times at most, after a pause from 50 ms to 1 s with chance, as long
-// as that breaks no order. A send whose outcome is unknown, in any of the
-// client's attempts, matches [broker.ErrOutcomeUnknown]. Whatever ends with its
-// context matches the context's error.
+// Calls that fail as a whole are resent as the AWS client's retryer does. So is
+// one that has had no answer 15 s (a send: 60 s, as it may be 1 MiB; a receive:
+// 15 s beyond what it waits) after it began: its connection is dead, and
+// without a time-out of its own in the AWS client, who called without a
+// deadline would wait for good. An entry of a batch that SQS fails by its own
+// fault (SenderFault is false) is resent four times at most, after a pause from
+// 50 ms to 1 s with chance, as long as that breaks no order. A send whose
+// outcome is unknown, in any of the client's attempts, matches
+// [broker.ErrOutcomeUnknown]. Whatever ends with its context matches the
+// context's error.
 //
 // # Concurrency and shutdown
 //

@@ -96,7 +96,7 @@ func (q *queue) fetchURL(ctx context.Context) (string, error) {
 	if q.account != "" {
 		in.QueueOwnerAWSAccountId = &q.account
 	}
-	out, err := q.broker.client.GetQueueUrl(ctx, in, answeredWithin(answerTime))
+	out, err := q.broker.client.GetQueueUrl(ctx, in, answeredInTime)
 	if err != nil {
 		return "", q.fail(ctx, "look up", q.name, err)
 	}
@@ -152,7 +152,7 @@ func (q *queue) readAttributes(ctx context.Context) (*attributes, error) {
 	out, err := q.broker.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 		QueueUrl:       &url,
 		AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
-	}, answeredWithin(answerTime))
+	}, answeredInTime)
 	if err != nil {
 		return nil, q.fail(ctx, "look up", q.name, err)
 	}

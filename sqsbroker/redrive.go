@@ -125,7 +125,7 @@ func (r *redrive) bySQS(ctx context.Context) (rest bool, err error) {
 		}
 		in.DestinationArn = &to
 	}
-	if _, err := admin.StartMessageMoveTask(ctx, in); err != nil {
+	if _, err := admin.StartMessageMoveTask(ctx, in, answeredInTime); err != nil {
 		if hasNoTasks(err) {
 			return true, nil
 		}
@@ -147,7 +147,7 @@ func hasNoTasks(err error) bool {
 // underWay reports whether a task like the one that SQS refused to start is
 // running.
 func underWay(ctx context.Context, admin AdminAPI, in *sqs.StartMessageMoveTaskInput) bool {
-	out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: in.SourceArn, MaxResults: aws.Int32(1)})
+	out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: in.SourceArn, MaxResults: aws.Int32(1)}, answeredInTime)
 	if err != nil || len(out.Results) == 0 {
 		return false
 	}
@@ -169,7 +169,7 @@ func (r *redrive) follow(ctx context.Context, admin AdminAPI, source string) (re
 		if err := wait(ctx, redriveLook); err != nil {
 			return false, err
 		}
-		out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: &source, MaxResults: aws.Int32(1)})
+		out, err := admin.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: &source, MaxResults: aws.Int32(1)}, answeredInTime)
 		if err != nil {
 			return false, err
 		}
@@ -254,7 +254,7 @@ func (r *redrive) copy(ctx context.Context, d *broker.Delivery) error {
 	}
 	in := h.copyTo(url, "redrive-")
 	var tries attempts
-	if _, err := b.client.SendMessage(ctx, in, tries.watch); err != nil {
+	if _, err := b.client.SendMessage(ctx, in, tries.watch, takenInTime); err != nil {
 		return to.sendFailed(ctx, opRedrive, r.subject, err, &tries)
 	}
 	if err := b.Delete(context.WithoutCancel(ctx), d); err != nil {

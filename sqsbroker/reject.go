@@ -42,7 +42,7 @@ func (s *settling) copyToDeadLetter(ctx context.Context, op, reason string) erro
 	in := s.copyTo(url, "reject-")
 	in.MessageAttributes = rejectAttributes(&s.native, target.rules(a), reason, s.queue.name)
 	var tries attempts
-	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch); err != nil {
+	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch, takenInTime); err != nil {
 		return target.sendFailed(ctx, op, s.subject, err, &tries)
 	}
 	return nil

@@ -80,7 +80,7 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 		entries[i].Id = aws.String(strconv.Itoa(i))
 	}
 	var tries attempts
-	out, err := b.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: entries}, tries.watch)
+	out, err := b.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: entries}, tries.watch, takenInTime)
 	if err != nil {
 		for _, p := range call {
 			p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
@@ -133,7 +133,7 @@ func (b *Broker) sendOne(ctx context.Context, url string, p *parcel) {
 		MessageGroupId:          p.entry.MessageGroupId,
 		MessageDeduplicationId:  p.entry.MessageDeduplicationId,
 		DelaySeconds:            p.entry.DelaySeconds,
-	}, tries.watch)
+	}, tries.watch, takenInTime)
 	if err != nil {
 		p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
 		return

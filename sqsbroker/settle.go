@@ -262,7 +262,7 @@ func (b *Broker) deleteCall(ctx context.Context, url string, batch []*settling) 
 		}
 	}
 	before := time.Now()
-	out, err := b.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries})
+	out, err := b.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime)
 	if err != nil {
 		callFailed(ctx, batch, err)
 		return
@@ -283,7 +283,7 @@ func (b *Broker) changeCall(ctx context.Context, url string, batch []*settling) 
 		}
 	}
 	before := time.Now() // SQS counts from a later moment
-	out, err := b.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries})
+	out, err := b.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime)
 	if err != nil {
 		callFailed(ctx, batch, err)
 		return

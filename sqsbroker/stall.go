@@ -11,11 +11,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
-// answerTime is how long SQS may take to answer, beyond what it was asked to
-// wait. It is far above what it needs: only a connection that is dead without
-// saying so is left to it, which would otherwise hold up a consumer for good,
-// since neither the AWS client nor a long poll has a time-out of its own.
-const answerTime = 15 * time.Second
+// How long SQS may take to answer, beyond what it was asked to wait. It is far
+// above what it needs: only a connection that is dead without saying so is left
+// to it, which would otherwise hold up whoever waits for good, since the AWS client
+// has no time-out of its own.
+const (
+	answerTime = 15 * time.Second
+	uploadTime = 45 * time.Second // 1 MiB, the most of one call, at 190 kbit/s
+)
+
+// The time of calls that ask for no waiting, and of those that bring messages.
+var (
+	answeredInTime = answeredWithin(answerTime)
+	takenInTime    = answeredWithin(uploadTime + answerTime)
+)
 
 // answeredWithin lets a call's try fail that has not been answered in full
 // after d, so that the AWS client makes another, on another connection.

@@ -220,7 +220,7 @@ func (q *queue) ensure(ctx context.Context, admin AdminAPI, want map[string]stri
 	}
 	r.URL, err = q.resolve(ctx)
 	if errors.Is(err, broker.ErrNotFound) && q.account == "" {
-		created, err := admin.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &q.name, Attributes: want})
+		created, err := admin.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &q.name, Attributes: want}, answeredInTime)
 		var exists *types.QueueNameExists // made meanwhile, otherwise
 		switch {
 		case err == nil:
@@ -247,7 +247,7 @@ func (q *queue) ensure(ctx context.Context, admin AdminAPI, want map[string]stri
 	for _, d := range r.Drift {
 		changes[d.Attribute] = d.Want
 	}
-	_, err = admin.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &r.URL, Attributes: changes})
+	_, err = admin.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &r.URL, Attributes: changes}, answeredInTime)
 	return r, err
 }
 
