@@ -1,7 +1,7 @@
 // Package cluster runs JetStream and core NATS on servers that are killed,
-// paused and cut off, and judges what their clients saw.
+// paused and cut off, from all or from their peers alone, and judges what their clients saw.
 //
-//	go test ./cluster              three faults, about a minute
+//	go test ./cluster              one fault of each kind, about a minute
 //	go test ./cluster -minutes 10  faults for ten minutes
 package cluster
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/natsbroker"
 )
@@ -24,6 +26,8 @@ const (
 	pace    = 5 * time.Millisecond // of each publisher, at best
 	try     = 3 * time.Second      // after which a publisher tries again
 	ackWait = 5 * time.Second
+
+	some = 20 // messages, for progress
 )
 
 func subject(key int) string { return fmt.Sprint("orders.", key) }
@@ -38,6 +42,10 @@ type publisher struct {
 	js   *natsbroker.JetStream
 	done atomic.Int64 // acknowledged
 
+	cutOff   atomic.Bool  // its server is, from the others
+	refused  atomic.Int64 // tries from beginning to end of which it was, without a receipt
+	unbacked atomic.Int64 // and with one
+
 	// Of its goroutine:
 	outcomes map[broker.Outcome]int
 	errors   map[string]int
@@ -46,7 +54,9 @@ type publisher struct {
 }
 
 func (p *publisher) run(ctx context.Context, stop <-chan struct{}) {
-	p.outcomes, p.errors = map[broker.Outcome]int{}, map[string]int{}
+	if p.outcomes == nil {
+		p.outcomes, p.errors = map[broker.Outcome]int{}, map[string]int{}
+	}
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	last := time.Now()
@@ -69,9 +79,13 @@ func (p *publisher) run(ctx context.Context, stop <-chan struct{}) {
 // publish tries until the message is acknowledged. The id makes that harmless.
 func (p *publisher) publish(ctx context.Context, tick *time.Ticker, m message) bool {
 	for ; ; <-tick.C {
+		cutOff := p.cutOff.Load()
 		once, cancel := context.WithTimeout(ctx, try)
 		r, err := p.js.Publish(once, broker.Message{Subject: subject(p.key), Body: fmt.Append(nil, m.n), DedupID: m.String()})
 		cancel()
+		if cutOff && p.cutOff.Load() {
+			p.countCutOff(err)
+		}
 		if err == nil {
 			p.outcomes[r.Outcome]++
 			return true
@@ -82,6 +96,20 @@ func (p *publisher) publish(ctx context.Context, tick *time.Ticker, m message) b
 			return false
 		}
 	}
+}
+
+func (p *publisher) countCutOff(err error) {
+	if err == nil {
+		p.unbacked.Add(1)
+	} else {
+		p.refused.Add(1)
+	}
+}
+
+// advances returns what reports whether some more messages are acknowledged.
+func (p *publisher) advances() func() bool {
+	goal := p.done.Load() + some
+	return func() bool { return p.done.Load() >= goal }
 }
 
 // kind is what a caller can tell of an error.
@@ -98,7 +126,28 @@ func kind(err error) string {
 	if words == nil || errors.Is(err, broker.ErrThrottled) {
 		return err.Error()
 	}
+	if api, ok := errors.AsType[jetstream.JetStreamError](err); ok && api.APIError() != nil {
+		words = append(words, fmt.Sprintf("code %d", api.APIError().ErrorCode))
+	}
 	return strings.Join(words, " + ")
+}
+
+// advances returns what reports whether some more messages are delivered.
+func (l *consumerLog) advances() func() bool {
+	goal := l.handled() + some
+	return func() bool { return l.handled() >= goal }
+}
+
+// counts are of all deliveries and of all deletes that were confirmed.
+func (l *consumerLog) counts() (delivered, deleted int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		if e.deleted {
+			deleted++
+		}
+	}
+	return len(l.events) - deleted, deleted
 }
 
 // receiver reads the messages of one key in strict order, and shares those of

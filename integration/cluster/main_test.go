@@ -45,6 +45,12 @@ func connect(t *testing.T, url string, o *natsbroker.JetStreamOptions, natsOpts 
 	return j
 }
 
+// connectPublisher dials as one that waits a while for a new leader.
+func connectPublisher(t *testing.T, url string) *natsbroker.JetStream {
+	t.Helper()
+	return connect(t, url, &natsbroker.JetStreamOptions{StreamWait: try})
+}
+
 func closeAtEnd(t *testing.T, b broker.Broker) {
 	t.Helper()
 	t.Cleanup(func() {

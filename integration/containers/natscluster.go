@@ -20,13 +20,14 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
-// Cluster is a NATS cluster with JetStream that belongs to one test, on a
-// network of its own. Unlike the shared servers it may be damaged.
+// Cluster is a NATS cluster with JetStream that belongs to one test, on networks
+// of its own: one on which clients reach the nodes, and one on which the nodes
+// reach each other. Unlike the shared servers it may be damaged.
 type Cluster struct {
 	Nodes []*Node
 
-	docker  *testcontainers.DockerClient
-	network *testcontainers.DockerNetwork
+	docker          *testcontainers.DockerClient
+	clients, routes *testcontainers.DockerNetwork
 }
 
 // Node is one server of a [Cluster]. What it stores outlives a kill, and its
@@ -94,7 +95,11 @@ func (c *Cluster) start() (err error) {
 	if c.docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
 		return err
 	}
-	if c.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(labels())); err != nil {
+	if c.clients, err = tcnetwork.New(ctx, tcnetwork.WithLabels(labels())); err != nil {
+		return err
+	}
+	// Internal: Docker publishes no port on it, so that clients have one way.
+	if c.routes, err = tcnetwork.New(ctx, tcnetwork.WithLabels(labels()), tcnetwork.WithInternal()); err != nil {
 		return err
 	}
 	errs := make([]error, len(c.Nodes))
@@ -122,7 +127,8 @@ func (n *Node) run(ctx context.Context) error {
 	const clientPort = "4222/tcp"
 	n.container, err = testcontainers.Run(ctx, image("NATS_IMAGE", natsImage),
 		testcontainers.WithCmd(n.args()...),
-		tcnetwork.WithNetwork([]string{n.Name}, n.cluster.network),
+		tcnetwork.WithNetwork(nil, n.cluster.clients),
+		tcnetwork.WithNetwork([]string{n.Name}, n.cluster.routes),
 		testcontainers.WithExposedPorts(clientPort),
 		// A port that Docker chose would be another one after each fault.
 		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
@@ -205,14 +211,29 @@ func (n *Node) Resume(ctx context.Context) error {
 // Disconnect cuts the server off from the other nodes and from its clients. It
 // goes on running.
 func (n *Node) Disconnect(ctx context.Context) error {
-	_, err := n.cluster.docker.NetworkDisconnect(ctx, n.cluster.network.ID, client.NetworkDisconnectOptions{Container: n.id()})
-	return err
+	return errors.Join(n.leave(ctx, n.cluster.clients), n.Isolate(ctx))
 }
 
 // Connect ends a Disconnect.
 func (n *Node) Connect(ctx context.Context) error {
-	_, err := n.cluster.docker.NetworkConnect(ctx, n.cluster.network.ID, client.NetworkConnectOptions{
-		Container: n.id(), EndpointConfig: &network.EndpointSettings{Aliases: []string{n.Name}},
+	return errors.Join(n.join(ctx, n.cluster.clients), n.Rejoin(ctx))
+}
+
+// Isolate cuts the server off from the other nodes alone: its clients keep
+// their connections to it, and new ones come.
+func (n *Node) Isolate(ctx context.Context) error { return n.leave(ctx, n.cluster.routes) }
+
+// Rejoin ends an Isolate.
+func (n *Node) Rejoin(ctx context.Context) error { return n.join(ctx, n.cluster.routes, n.Name) }
+
+func (n *Node) leave(ctx context.Context, from *testcontainers.DockerNetwork) error {
+	_, err := n.cluster.docker.NetworkDisconnect(ctx, from.ID, client.NetworkDisconnectOptions{Container: n.id()})
+	return err
+}
+
+func (n *Node) join(ctx context.Context, to *testcontainers.DockerNetwork, aliases ...string) error {
+	_, err := n.cluster.docker.NetworkConnect(ctx, to.ID, client.NetworkConnectOptions{
+		Container: n.id(), EndpointConfig: &network.EndpointSettings{Aliases: aliases},
 	})
 	return err
 }
@@ -231,8 +252,10 @@ func (c *Cluster) remove() error {
 		_, err := c.docker.ContainerRemove(ctx, n.id(), client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		errs = append(errs, err)
 	}
-	if c.network != nil {
-		errs = append(errs, c.network.Remove(ctx))
+	for _, n := range []*testcontainers.DockerNetwork{c.clients, c.routes} {
+		if n != nil {
+			errs = append(errs, n.Remove(ctx))
+		}
 	}
 	if c.docker != nil {
 		errs = append(errs, c.docker.Close())
