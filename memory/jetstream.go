@@ -22,7 +22,8 @@ import (
 // nanosecond; inside a testing/synctest bubble all of its time is virtual.
 //
 // Streams and consumers are made by [JetStream.CreateStream] and
-// [JetStream.CreateConsumer]. Addresses are those of natsbroker.JetStream:
+// [JetStream.CreateConsumer], or by the Ensure calls of natsbroker.JetStream, with
+// memory's own configurations. Addresses are those of natsbroker.JetStream:
 // publishing takes a subject, receiving "stream/consumer"; Subscribe and Describe
 // take either; JetStreamOptions.Subjects and Queues give both a name.
 //
@@ -37,9 +38,12 @@ import (
 //
 // # What is not played
 //
-// Atomic batches, mirrors and sources, counters, rollups, pausing, priority groups,
-// push consumers, account limits, clusters and whatever a broken connection does.
-// Settlements are always confirmed, and an acknowledgement is never lost.
+// Mirrors and sources, subject transforms, counters, delete markers, pausing, priority
+// groups, push consumers, account limits, clusters and whatever a broken connection
+// does. [StreamConfig] and [ConsumerConfig] have no fields for these, so what relies
+// on them does not compile; a header of the server's that is not played is a
+// [*broker.UnsupportedError]. Settlements are always confirmed, and an
+// acknowledgement is never lost.
 type JetStream struct {
 	failures
 	log        *slog.Logger
@@ -73,7 +77,7 @@ var (
 	_ broker.HealthReporter = (*JetStream)(nil)
 )
 
-// ErrExpectation and ErrFull are those of natsbroker.
+// These are natsbroker's too.
 var (
 	// ErrExpectation is the category of a publish whose expectation, a header
 	// that begins with Nats-Expected-, did not hold. Nothing was stored.
@@ -81,6 +85,10 @@ var (
 	// ErrFull marks a publish to a stream that is full and refuses what is new.
 	// Such an error matches [broker.ErrThrottled] too.
 	ErrFull = natsrules.ErrFull
+	// ErrDuplicate is the category of an atomic batch of which nothing was stored
+	// because the stream has a message with the DedupID of one of its messages
+	// already, or the batch has it twice.
+	ErrDuplicate = natsrules.ErrDuplicate
 )
 
 // JetStreamOptions are options of [NewJetStream]. The zero value is useful.

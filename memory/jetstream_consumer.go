@@ -36,15 +36,9 @@ func FromTime(t time.Time) Start { return natsrules.FromTime(t) }
 func FromLastPerSubject() Start { return natsrules.FromLastPerSubject() }
 
 // DeadLetters says where a consumer's messages go that are rejected, or were
-// tried too often, as natsbroker.DeadLetters does.
-type DeadLetters struct {
-	// Subject is where the copies are published; "": nowhere. A stream must
-	// capture it.
-	Subject string
-	// MaxAttempts is how often a message is delivered, 0 for no limit. When it
-	// would be delivered once more, Receive moves it.
-	MaxAttempts int
-}
+// tried too often. It is the same type as natsbroker's; its Metadata is for the real
+// consumer.
+type DeadLetters = natsrules.DeadLetters
 
 // ConsumerConfig is a durable pull consumer, with the names of JetStream's own
 // configuration. What is zero has the server's default.
@@ -75,17 +69,18 @@ const (
 	defaultMaxAckPending = 1000
 )
 
+// setDefaults makes of a configuration what the server would keep.
 func (c *ConsumerConfig) setDefaults() {
 	c.FilterSubjects, c.BackOff = slices.Clone(c.FilterSubjects), slices.Clone(c.BackOff)
-	setDefault(&c.AckWait, defaultAckWait)
+	if !c.AckNone {
+		setDefault(&c.AckWait, defaultAckWait)
+		setDefault(&c.MaxAckPending, defaultMaxAckPending)
+	}
 	if len(c.BackOff) > 0 {
 		c.AckWait = c.BackOff[0]
 	}
-	c.MaxDeliver = max(0, c.MaxDeliver)
-	if !c.AckNone {
-		setDefault(&c.MaxAckPending, defaultMaxAckPending)
-	}
-	c.MaxAckPending = max(0, c.MaxAckPending)
+	c.MaxDeliver = limit(c.MaxDeliver)
+	c.MaxAckPending = max(unlimited, c.MaxAckPending)
 }
 
 func (c *ConsumerConfig) filters() []string {
@@ -131,7 +126,7 @@ func (c *ConsumerConfig) check(s *StreamConfig) error {
 func (c *ConsumerConfig) engine() stream.ConsumerConfig {
 	e := stream.ConsumerConfig{
 		Filters: c.filters(), NoAck: c.AckNone, AckWait: c.AckWait, Backoff: c.BackOff,
-		MaxDeliver: c.MaxDeliver, MaxAckPending: c.MaxAckPending,
+		MaxDeliver: max(0, c.MaxDeliver), MaxAckPending: max(0, c.MaxAckPending),
 	}
 	policy, seq, at := c.Start.Position()
 	e.Seq, e.Time = seq, at
@@ -147,6 +142,12 @@ func (c *ConsumerConfig) engine() stream.ConsumerConfig {
 // refuses, it returns a [*broker.FieldError] for each problem, joined. Without the
 // stream it is [broker.ErrNotFound].
 func (b *JetStream) CreateConsumer(stream string, c ConsumerConfig) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.createConsumer(stream, c)
+}
+
+func (b *JetStream) createConsumer(stream string, c ConsumerConfig) error {
 	return b.setConsumer(stream, c, func(n natsrules.Consumer, old, c *ConsumerConfig) error {
 		switch {
 		case old == nil:
@@ -161,6 +162,8 @@ func (b *JetStream) CreateConsumer(stream string, c ConsumerConfig) error {
 // UpdateConsumer gives a consumer other times, limits and dead letters. The filters,
 // Start and AckNone are fixed. Leases that have begun stay as they are.
 func (b *JetStream) UpdateConsumer(stream string, c ConsumerConfig) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.setConsumer(stream, c, func(n natsrules.Consumer, old, c *ConsumerConfig) error {
 		if old != nil && (!slices.Equal(old.filters(), c.filters()) || old.Start != c.Start || old.AckNone != c.AckNone) {
 			return &broker.FieldError{Field: "Durable", Value: c.Durable, Limit: "filters, Start and AckNone as the consumer was created"}
@@ -170,10 +173,8 @@ func (b *JetStream) UpdateConsumer(stream string, c ConsumerConfig) error {
 }
 
 // setConsumer checks a configuration, has set bring it to the engine, and keeps
-// it.
+// it. The caller holds mu.
 func (b *JetStream) setConsumer(stream string, c ConsumerConfig, set func(n natsrules.Consumer, old, c *ConsumerConfig) error) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	n := natsrules.Consumer{Stream: stream, Name: c.Durable}
 	s := b.streams[stream]
 	if s == nil {

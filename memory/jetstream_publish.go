@@ -27,7 +27,7 @@ var errNoStream = errors.New("no stream has the subject: add it to one, with Cre
 // subject, within Duplicates. A TTL is rounded up to whole seconds and needs
 // AllowMsgTTL; a Delay needs AllowMsgSchedules and the subject schedule.<stream>.*
 // in the stream. Of the headers beginning with Nats- those that are named in
-// [ErrExpectation] make the publish conditional; Nats-Rollup is not played, and
+// [ErrExpectation] make the publish conditional, Nats-Rollup needs AllowRollup, and
 // the others are refused.
 //
 // If no stream captures the subject the error is [broker.ErrNotFound], at once
@@ -82,7 +82,7 @@ func (b *JetStream) prepare(m *broker.Message, p *stored) error {
 	if m.TTL > 0 {
 		controls = append(controls, ttl, strconv.FormatInt(int64(p.send.TTL/time.Second), 10)+"s")
 	}
-	header, err := readExpectations(m.Header, &p.send.Expect)
+	header, err := readControls(m.Header, &p.send)
 	if err != nil {
 		return err
 	}
@@ -95,20 +95,29 @@ func (b *JetStream) prepare(m *broker.Message, p *stored) error {
 			return err
 		}
 	}
-	if size := p.send.Size(); size > b.maxPayload {
-		return &broker.FieldError{
-			Field: "Body", Value: fmt.Sprintf("%d bytes", size), TooLarge: true,
-			Limit: fmt.Sprintf("at most %d bytes with the headers (the server's max_payload)", b.maxPayload),
-		}
+	return b.checkPayload(p)
+}
+
+func (b *JetStream) checkPayload(p *stored) error {
+	size := p.send.Size()
+	if size <= b.maxPayload {
+		return nil
 	}
-	return nil
+	return &broker.FieldError{
+		Field: "Body", Value: fmt.Sprintf("%d bytes", size), TooLarge: true,
+		Limit: fmt.Sprintf("at most %d bytes with the headers (the server's max_payload)", b.maxPayload),
+	}
 }
 
 // headerSize is that of headers as they are written, the server's in pairs.
 func headerSize(h broker.Header, controls []string) int64 {
-	size := natsrules.Size(&broker.Message{Header: h})
-	if len(h) == 0 && len(controls) > 0 {
-		size += int64(len("NATS/1.0\r\n\r\n"))
+	return plusControls(natsrules.Size(&broker.Message{Header: h}), controls)
+}
+
+// plusControls adds the server's to the size of headers.
+func plusControls(size int64, controls []string) int64 {
+	if size == 0 && len(controls) > 0 {
+		size = int64(len("NATS/1.0\r\n\r\n"))
 	}
 	for i := 0; i < len(controls); i += 2 {
 		size += int64(len(controls[i]) + len(controls[i+1]) + len(": \r\n"))
@@ -122,7 +131,7 @@ func (b *JetStream) schedule(m *broker.Message, p *stored) error {
 	if s == nil {
 		return noStream(p.name)
 	}
-	if err := checkSchedules(s); err != nil {
+	if err := s.checkSchedules(); err != nil {
 		return err
 	}
 	then := p.send
@@ -135,23 +144,8 @@ func (b *JetStream) schedule(m *broker.Message, p *stored) error {
 	return nil
 }
 
-func checkSchedules(s *StreamConfig) error {
-	switch {
-	case !s.AllowMsgSchedules:
-		return noSchedules("stream " + s.Name + " has no allow_msg_schedules")
-	case !natsrules.Captures(s.Subjects, natsrules.SchedulePrefix(s.Name)+"x"):
-		return noSchedules("stream " + s.Name + " does not capture " + natsrules.ScheduleSubject(s.Name) + ", where delayed messages wait")
-	case s.Retention == InterestRetention:
-		return noSchedules("stream " + s.Name + " has interest retention, which discards a schedule that no consumer reads")
-	}
-	return nil
-}
-
-func noSchedules(why string) error {
-	return &broker.UnsupportedError{
-		Backend: natsrules.JetStream, What: "Message.Delay", Why: why,
-		Instead: "a stream with allow_msg_schedules (nats-server 2.12) and the subject schedule.<stream>.*, or SQS Standard",
-	}
+func (c *StreamConfig) checkSchedules() error {
+	return natsrules.CheckSchedules(c.Name, c.Subjects, c.AllowMsgSchedules, c.Retention == InterestRetention)
 }
 
 // ScheduleSubject is the subject that a stream must capture, beside its own, for
@@ -159,13 +153,13 @@ func noSchedules(why string) error {
 // have a filter, or it is delivered the waiting messages too.
 func ScheduleSubject(stream string) string { return natsrules.ScheduleSubject(stream) }
 
-// readExpectations takes the headers that are expectations, and returns a copy of
-// the others.
-func readExpectations(h broker.Header, x *stream.Expectation) (broker.Header, error) {
+// readControls takes the headers that are the server's, and returns a copy of the
+// others.
+func readControls(h broker.Header, m *stream.Send) (broker.Header, error) {
 	if len(h) == 0 {
 		return nil, nil
 	}
-	rest := maps.Clone(h)
+	rest, x := maps.Clone(h), &m.Expect
 	for key, value := range h {
 		if !strings.HasPrefix(key, natsrules.ControlPrefix) {
 			continue
@@ -181,6 +175,11 @@ func readExpectations(h broker.Header, x *stream.Expectation) (broker.Header, er
 			x.LastSeq, err = number(key, value)
 		case "Nats-Expected-Last-Subject-Sequence":
 			x.LastSubjectSeq, err = number(key, value)
+		case natsrules.RollupHeader:
+			m.Rollup = stream.RollupSubject
+			if value == natsrules.RollupAll {
+				m.Rollup = stream.RollupAll
+			}
 		default:
 			err = &broker.UnsupportedError{Backend: backend, What: "header " + key, Why: "memory does not play it"}
 		}
@@ -253,10 +252,13 @@ func (p *stored) refused(err error) error {
 			Limit: fmt.Sprintf("at most %d bytes of headers", natsrules.MaxJetStreamHeaders),
 		})
 	case errors.Is(err, stream.ErrNoTTL):
-		return &broker.UnsupportedError{
-			Backend: natsrules.JetStream, What: "Message.TTL", Why: "the stream does not allow it (" + err.Error() + ")",
-			Instead: "a stream with allow_msg_ttl, or its max_age for all messages",
-		}
+		return natsrules.NoTTL("the stream does not allow it (" + err.Error() + ")")
+	case errors.Is(err, stream.ErrNoRollup), errors.Is(err, stream.ErrLateRollup):
+		return natsrules.NoRollup("the stream does not allow it (" + err.Error() + ")")
+	case errors.Is(err, stream.ErrNoAtomic):
+		return natsrules.NoAtomic("the stream does not allow it (" + err.Error() + ")")
+	case errors.Is(err, stream.ErrDuplicate):
+		return failed(OpPublish, p.name, ErrDuplicate, err)
 	case errors.Is(err, stream.ErrFull):
 		return &broker.Error{
 			Backend: backend, Op: string(OpPublish), Subject: p.name, Kind: broker.ErrThrottled, Err: fmt.Errorf("%w: %w", ErrFull, err), Retryable: true,
@@ -318,13 +320,8 @@ func (b *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]br
 	for i, m := range ms {
 		errs[i] = b.prepare(&m, &all[i])
 	}
-	if err := broker.NewBatchError(errs); err != nil {
-		for i := range errs {
-			if errs[i] == nil {
-				errs[i] = skipped(ms[i].Subject, err)
-			}
-		}
-		return receipts, broker.NewBatchError(errs)
+	if err := skipRest(errs, ms); err != nil {
+		return receipts, err
 	}
 	broken := map[string]error{} // the failures, by subject
 	for i := range all {
@@ -338,6 +335,21 @@ func (b *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]br
 		}
 	}
 	return receipts, broker.NewBatchError(errs)
+}
+
+// skipRest is the error of a batch of which some messages are refused, nil if none
+// is.
+func skipRest(errs []error, ms []broker.Message) error {
+	err := broker.NewBatchError(errs)
+	if err == nil {
+		return nil
+	}
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = skipped(ms[i].Subject, err)
+		}
+	}
+	return broker.NewBatchError(errs)
 }
 
 func (b *JetStream) storeOne(ctx context.Context, p *stored) (broker.Receipt, error) {

@@ -27,7 +27,7 @@ func (b *JetStream) Receive(ctx context.Context, queue string, limit int, opts .
 		return nil, err
 	}
 	n, err := b.findConsumer(queue)
-	wait, leased, optErr := jetStreamReceiveOptions(limit, opts)
+	wait, leased, optErr := natsrules.ParseReceive(limit, opts, jetStreamWait)
 	if err := errors.Join(err, optErr); err != nil {
 		return nil, err
 	}
@@ -62,45 +62,12 @@ func (b *JetStream) findConsumer(name string) (natsrules.Consumer, error) {
 	return n, nil
 }
 
-// jetStreamReceiveOptions reads what a Receive is called with. A lease of 0 is the
-// consumer's.
-func jetStreamReceiveOptions(limit int, opts []broker.ReceiveOption) (wait, leased time.Duration, err error) {
-	wait = jetStreamWait
-	var errs []error
-	if limit < 1 {
-		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(limit), Limit: "at least 1"})
-	}
-	for _, opt := range opts {
-		switch o := opt.(type) {
-		case broker.Wait:
-			wait = time.Duration(o)
-			if o < 0 {
-				errs = append(errs, &broker.FieldError{Field: "Wait", Value: wait.String(), Limit: "0 or above"})
-			}
-		case broker.Lease:
-			leased = time.Duration(o)
-			if o <= 0 {
-				errs = append(errs, &broker.FieldError{Field: "Lease", Value: leased.String(), Limit: "above 0"})
-			}
-		default:
-			errs = append(errs, &broker.UnsupportedError{
-				Backend: natsrules.JetStream, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",
-			})
-		}
-	}
-	return wait, leased, errors.Join(errs...)
-}
-
 // checkLease refuses a lease that is not the consumer's; 0 is.
 func (c *ConsumerConfig) checkLease(d time.Duration, n natsrules.Consumer) error {
 	if d == 0 || d == c.AckWait && len(c.BackOff) == 0 && !c.AckNone {
 		return nil
 	}
-	return &broker.UnsupportedError{
-		Backend: natsrules.JetStream, What: "a lease of " + d.String(),
-		Why:     "the lease of consumer " + n.String() + " is its ack_wait or backoff, the same for every delivery",
-		Instead: "a consumer with that ack_wait; broker.Consume renews leases as long as handlers run",
-	}
+	return natsrules.LeaseFixed(d, n)
 }
 
 // streamHandle is the Handle of a delivery that was received from a consumer.

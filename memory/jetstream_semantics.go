@@ -89,9 +89,9 @@ func (c *StreamConfig) storage(s *broker.Semantics) {
 		s.Retention = broker.Known(c.MaxAge, contract+"max_age")
 	}
 	switch {
-	case c.MaxMsgs == 0 && c.MaxBytes == 0 && c.MaxMsgsPerSubject == 0:
+	case c.MaxMsgs < 0 && c.MaxBytes < 0 && c.MaxMsgsPerSubject < 0:
 		s.WhenFull = broker.None[broker.Full](contract + "max_msgs, max_bytes, max_msgs_per_subject: no limit")
-	case c.Discard == DiscardNew && (c.MaxMsgsPerSubject == 0 || c.DiscardNewPerSubject):
+	case c.Discard == DiscardNew && (c.MaxMsgsPerSubject < 0 || c.DiscardNewPerSubject):
 		s.WhenFull = broker.Known(broker.FullRejects, contract+"discard")
 	default:
 		s.WhenFull = broker.Known(broker.FullDropsOldest, contract+"discard")
@@ -130,7 +130,7 @@ func (b *JetStream) published(c *StreamConfig) broker.Publishing {
 		p.Confirm = broker.Known(broker.ConfirmSent, contract+"no_ack")
 		p.RequestReply = broker.Known(true, contract+"no_ack")
 	}
-	if checkSchedules(c) == nil {
+	if c.checkSchedules() == nil {
 		p.MaxDelay = broker.Unlimited[time.Duration](contract + "allow_msg_schedules")
 	}
 	if c.AllowMsgTTL {
@@ -179,6 +179,9 @@ func (c *ConsumerConfig) received(of *StreamConfig) broker.Receiving {
 		Slow:         broker.Known(broker.SlowWaits, jetStream),
 		MaxBatch:     broker.Known(jetStreamBatch, contract+"Receive"),
 		Wait:         broker.Known(jetStreamWait, contract+"Receive"),
+	}
+	if dead := natsrules.DeadFilter(of.Subjects, c.filters()); dead != "" {
+		r.Offered = broker.Known(false, contract+natsrules.DeadOffer(dead))
 	}
 	if c.MaxAckPending > 0 {
 		r.InFlight = broker.Known(c.MaxAckPending, contract+"max_ack_pending")

@@ -113,10 +113,7 @@ func (h *streamHandle) change(ctx context.Context, op Op, d *broker.Delivery, x 
 	case c.AckNone && x.unleased():
 		return nil
 	case c.AckNone:
-		return &broker.UnsupportedError{
-			Backend: natsrules.JetStream, What: string(op), Why: "consumer " + h.consumer.String() + " has ack_policy none: what was delivered is gone",
-			Instead: "a consumer with ack_policy explicit",
-		}
+		return natsrules.Unleased(string(op), h.consumer)
 	case h.Expired(time.Now()):
 		return broker.ErrLeaseLost
 	}

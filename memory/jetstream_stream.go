@@ -23,6 +23,19 @@ const (
 	InterestRetention                   // when all consumers that it is for have, at once without one
 )
 
+// String is the retention as nats.go writes it.
+func (r Retention) String() string {
+	return one(int(r), "Limits", "WorkQueue", "Interest")
+}
+
+// one is the n-th of the names.
+func one(n int, names ...string) string {
+	if n < len(names) {
+		return names[n]
+	}
+	return "unknown"
+}
+
 // Discard says what a full stream does.
 type Discard uint8
 
@@ -31,6 +44,9 @@ const (
 	DiscardOld Discard = iota // drops the oldest messages, whether or not they were delivered
 	DiscardNew                // refuses what is new
 )
+
+// String is the discard policy as nats.go writes it.
+func (d Discard) String() string { return one(int(d), "DiscardOld", "DiscardNew") }
 
 // Storage is where the server keeps a stream. Here it is what Describe says, and
 // what a message counts against MaxBytes.
@@ -41,6 +57,9 @@ const (
 	FileStorage Storage = iota
 	MemoryStorage
 )
+
+// String is the storage as nats.go writes it.
+func (s Storage) String() string { return one(int(s), "File", "Memory") }
 
 // StreamConfig is a stream, with the names of JetStream's own configuration. What
 // is zero or below has the server's default. Limits are [JetStream]'s of a stream
@@ -66,7 +85,12 @@ type StreamConfig struct {
 	// minutes or MaxAge by default, whichever is shorter.
 	Duplicates        time.Duration
 	AllowMsgTTL       bool
-	AllowMsgSchedules bool
+	AllowMsgSchedules bool // turns AllowRollup on
+	// AllowRollup takes messages with the header Nats-Rollup, which replace what the
+	// stream has of their subject ("sub") or all that it has ("all").
+	AllowRollup bool
+	// AllowAtomicPublish takes the batches of [JetStream.PublishAtomic].
+	AllowAtomicPublish bool
 	// NoAck: the stream acknowledges nothing that is published.
 	NoAck bool
 }
@@ -74,18 +98,28 @@ type StreamConfig struct {
 const (
 	defaultDuplicates  = 2 * time.Minute
 	shortestDuplicates = 100 * time.Millisecond
+	shortestMaxAge     = 100 * time.Millisecond
+
+	unlimited = -1 // is how the server writes a limit that there is not
 )
 
-// setDefaults fills in what is zero, and makes of what is below zero none.
+// limit is a limit as the server keeps it.
+func limit[N int | int32 | int64](n N) N {
+	if n <= 0 {
+		return unlimited
+	}
+	return n
+}
+
+// setDefaults makes of a configuration what the server would keep.
 func (c *StreamConfig) setDefaults() {
 	c.Subjects = slices.Clone(c.Subjects)
 	if len(c.Subjects) == 0 {
 		c.Subjects = []string{c.Name}
 	}
-	for _, limit := range []*int64{&c.MaxMsgs, &c.MaxBytes, &c.MaxMsgsPerSubject} {
-		*limit = max(0, *limit)
-	}
-	c.MaxMsgSize = max(0, c.MaxMsgSize)
+	c.MaxMsgs, c.MaxBytes, c.MaxMsgsPerSubject = limit(c.MaxMsgs), limit(c.MaxBytes), limit(c.MaxMsgsPerSubject)
+	c.MaxMsgSize = limit(c.MaxMsgSize)
+	c.AllowRollup = c.AllowRollup || c.AllowMsgSchedules
 	setDefault(&c.Replicas, 1)
 	if c.Duplicates == 0 {
 		c.Duplicates = defaultDuplicates
@@ -109,10 +143,10 @@ func (c *StreamConfig) check() error {
 		refuse(p == ">" && !c.NoAck, "Subjects", p, "not >, unless the stream has NoAck: it would acknowledge all requests")
 	}
 	refuse(natsrules.OverlapWithin(c.Subjects), "Subjects", fmt.Sprint(c.Subjects), "patterns that have no subject in common")
-	refuse(c.MaxAge < 0, "MaxAge", c.MaxAge.String(), "0 or above")
+	refuse(c.MaxAge != 0 && c.MaxAge < shortestMaxAge, "MaxAge", c.MaxAge.String(), "0, or 100 ms or above")
 	refuse(c.Duplicates < 0 || c.MaxAge > 0 && c.Duplicates > c.MaxAge || 0 < c.Duplicates && c.Duplicates < shortestDuplicates,
 		"Duplicates", c.Duplicates.String(), "100 ms to MaxAge")
-	refuse(c.DiscardNewPerSubject && (c.Discard != DiscardNew || c.MaxMsgsPerSubject == 0),
+	refuse(c.DiscardNewPerSubject && (c.Discard != DiscardNew || c.MaxMsgsPerSubject < 0),
 		"DiscardNewPerSubject", "true", "goes with DiscardNew and MaxMsgsPerSubject")
 	refuse(c.AllowMsgSchedules && c.Discard == DiscardNew, "AllowMsgSchedules", "true", "not with DiscardNew")
 	refuse(c.Retention > InterestRetention, "Retention", fmt.Sprint(c.Retention), "one of the Retentions")
@@ -125,7 +159,7 @@ func (c *StreamConfig) engine() stream.Config {
 		MaxMsgs: c.MaxMsgs, MaxBytes: c.MaxBytes, MaxMsgsPerSubject: c.MaxMsgsPerSubject, MaxAge: c.MaxAge,
 		DiscardNew: c.Discard == DiscardNew, DiscardNewPerSubject: c.DiscardNewPerSubject,
 		MaxMsgSize: int64(c.MaxMsgSize), MaxHeaderSize: natsrules.MaxJetStreamHeaders,
-		AllowTTL: c.AllowMsgTTL, NoAck: c.NoAck, DedupWindow: c.Duplicates,
+		AllowTTL: c.AllowMsgTTL, AllowRollup: c.AllowRollup, AllowAtomic: c.AllowAtomicPublish, NoAck: c.NoAck, DedupWindow: c.Duplicates,
 		PerMessage: 30, PerHeader: 4, // nats-server's fileStoreMsgSizeRaw
 	}
 	if c.Storage == MemoryStorage {
@@ -140,6 +174,12 @@ func (c *StreamConfig) engine() stream.Config {
 // problem, joined. It may be called at any time, like the other methods for streams
 // and consumers.
 func (b *JetStream) CreateStream(c StreamConfig) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.createStream(c)
+}
+
+func (b *JetStream) createStream(c StreamConfig) error {
 	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
 		switch {
 		case old == nil:
@@ -155,6 +195,8 @@ func (b *JetStream) CreateStream(c StreamConfig) error {
 // and Storage, which are fixed. It holds at once, for the messages that are there
 // too.
 func (b *JetStream) UpdateStream(c StreamConfig) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
 		if old != nil && (old.Retention != c.Retention || old.Storage != c.Storage) {
 			return &broker.FieldError{Field: "Retention", Value: fmt.Sprint(c.Retention), Limit: "as the stream was created, Storage too"}
@@ -163,10 +205,9 @@ func (b *JetStream) UpdateStream(c StreamConfig) error {
 	})
 }
 
-// setStream checks a configuration, has set bring it to the engine, and keeps it.
+// setStream checks a configuration, has set bring it to the engine, and keeps it. The
+// caller holds mu.
 func (b *JetStream) setStream(c StreamConfig, set func(old, c *StreamConfig) error) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	c.setDefaults()
 	if err := c.check(); err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 const (
 	codeAtomicDisabled = 10174
 	codeAtomicHeader   = 10177
+	codeHeaderTooLarge = 10097
 )
 
 // PublishAtomic stores all of the messages or none, in slice order and with no
@@ -29,14 +30,18 @@ const (
 // All subjects must be those of one stream, which has allow_atomic (nats-server
 // 2.12); otherwise it is an [*broker.UnsupportedError], and nothing was sent. A
 // batch has at most 1,000 messages, and each of them the limits of a single one.
-// A Delay is unsupported. Whether the stream allows it is asked for each batch,
-// by STREAM.LIST, since a server without the feature would store single
-// messages.
+// A Delay is unsupported, and so are several subjects on a stream that has
+// discard_new_per_subject together with max_msgs or max_bytes, of which nats-server
+// 2.15 may store a part. Whether the stream allows it is asked for each batch, by
+// STREAM.LIST, since a server without the feature would store single messages.
 //
 // The error is one for the whole batch, but for messages that are refused here,
 // which a [*broker.BatchError] names. A DedupID that the stream has seen within
-// its duplicate_window is [ErrDuplicate], a header Nats-Expected-… that does not
-// hold [ErrExpectation]. An error that matches [broker.ErrOutcomeUnknown] says
+// its duplicate_window, or that is twice in the batch, is [ErrDuplicate], a header
+// Nats-Expected-… that does not hold [ErrExpectation]; only the first message may
+// expect a last sequence, and only the first of its subject one of the subject. A
+// stream that discards what is new counts all messages of the batch, those too that
+// would replace others. An error that matches [broker.ErrOutcomeUnknown] says
 // that the batch as a whole may be stored or not. If ctx ends before all was
 // sent nothing is stored; the server forgets what it has of the batch after ten
 // seconds, and has at most 50 open batches a stream ([broker.ErrThrottled]).
@@ -118,7 +123,12 @@ func (b *atomicBatch) checkStream() error {
 	for i := range b.messages {
 		subjects[i] = b.messages[i].native
 	}
-	return natsrules.CheckAtomicStream(info.Config.Name, info.Config.Subjects, info.Config.AllowAtomicPublish, subjects)
+	c := &info.Config
+	s := natsrules.AtomicStream{
+		Name: c.Name, Subjects: c.Subjects, Allowed: c.AllowAtomicPublish,
+		Miscounts: c.DiscardNewPerSubject && (c.MaxMsgs > 0 || c.MaxBytes > 0),
+	}
+	return s.Check(subjects)
 }
 
 // run sends all and waits for the answer to the last, which commits them. What
@@ -209,9 +219,22 @@ type atomicAck struct {
 	Count uint64 `json:"count"`
 }
 
+// largestHeader is the message with the largest headers.
+func (b *atomicBatch) largestHeader() *jsMessage {
+	p := &b.messages[0]
+	for i := range b.messages {
+		if q := &b.messages[i]; q.headerSize() > p.headerSize() {
+			p = q
+		}
+	}
+	return p
+}
+
 // atomicRefusal is why a stream did not store a batch.
-func (j *JetStream) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
+func (b *atomicBatch) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
 	switch api.ErrorCode {
+	case codeHeaderTooLarge: // told at the commit, of any of them
+		p = b.largestHeader()
 	case codeAtomicDisabled:
 		return natsrules.NoAtomic("the stream does not allow it (" + api.Error() + ")")
 	case codeAtomicHeader:
@@ -219,5 +242,5 @@ func (j *JetStream) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
 			Backend: jsBackend, What: "a header in an atomic batch", Why: "the stream refuses it (" + api.Error() + ")", Instead: "Publish for each",
 		}
 	}
-	return j.refusal(p, api)
+	return b.refusal(p, api)
 }

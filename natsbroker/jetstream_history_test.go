@@ -1,7 +1,9 @@
 package natsbroker_test
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -43,6 +45,9 @@ func streamHistories() *rapid.Generator[streamHistory] {
 			MaxMsgSize:        int32(rapid.SampledFrom([]int{0, 0, 60}).Draw(t, "max_msg_size")),
 			Storage:           rapid.SampledFrom([]memory.Storage{memory.FileStorage, memory.MemoryStorage}).Draw(t, "storage"),
 			Discard:           rapid.SampledFrom([]memory.Discard{memory.DiscardOld, memory.DiscardNew}).Draw(t, "discard"),
+
+			AllowAtomicPublish: rapid.IntRange(0, 3).Draw(t, "atomic") > 0,
+			AllowRollup:        rapid.IntRange(0, 3).Draw(t, "rollup") > 0,
 		}}
 		if h.stream.Discard == memory.DiscardNew && h.stream.MaxMsgsPerSubject > 0 {
 			h.stream.DiscardNewPerSubject = rapid.Bool().Draw(t, "discard_new_per_subject")
@@ -67,6 +72,9 @@ func streamHistories() *rapid.Generator[streamHistory] {
 			h.consumers = append(h.consumers, c)
 		}
 		h.steps = rapid.SliceOfN(rapid.Custom(drawStreamStep), 10, 60).Draw(t, "steps")
+		if h.stream.AllowRollup { // the server forgets until the lease ends what is to come again when it rolls up another subject
+			h.steps = slices.DeleteFunc(h.steps, func(s streamStep) bool { return strings.HasPrefix(s.do, "release") })
+		}
 		return h
 	})
 }
@@ -74,7 +82,7 @@ func streamHistories() *rapid.Generator[streamHistory] {
 func drawStreamStep(t *rapid.T) streamStep {
 	s := streamStep{
 		do: rapid.SampledFrom([]string{
-			"publish", "publish", "publish", "publish", "publish", "batch", "receive", "receive", "receive", "receive", "receive",
+			"publish", "publish", "publish", "publish", "publish", "batch", "atomic", "atomic", "receive", "receive", "receive", "receive", "receive",
 			"delete", "delete", "delete", "release", "release", "release", "release later", "extend", "reject", "redrive", "purge",
 		}).Draw(t, "do"),
 		n: rapid.IntRange(0, 5).Draw(t, "n"), limit: rapid.IntRange(1, 4).Draw(t, "limit"),
@@ -84,7 +92,7 @@ func drawStreamStep(t *rapid.T) streamStep {
 		Body:    []byte(rapid.SampledFrom([]string{"", "some", "a body that is a little longer"}).Draw(t, "body")),
 		DedupID: often(t, "id", "", "one", "two", "with\nbreak"),
 	}
-	switch often(t, "more", "", "header", "sequence", "subject sequence", "id", "control", "stream", "ttl", "delay") {
+	switch often(t, "more", "", "header", "sequence", "subject sequence", "id", "control", "stream", "ttl", "delay", "rollup", "rollup all", "rollup what", "delayed rollup") {
 	case "header":
 		s.message.Header = broker.Header{"k": "v", "other": "100%"}
 	case "control":
@@ -97,6 +105,14 @@ func drawStreamStep(t *rapid.T) streamStep {
 		s.message.Header = broker.Header{"Nats-Expected-Last-Msg-Id": "one"}
 	case "stream":
 		s.message.Header = broker.Header{"Nats-Expected-Stream": "another"}
+	case "rollup":
+		s.message.Header = broker.Header{"Nats-Rollup": "sub", "k": "v"}
+	case "rollup all":
+		s.message.Header = broker.Header{"Nats-Rollup": "all"}
+	case "rollup what":
+		s.message.Header = broker.Header{"Nats-Rollup": "what"}
+	case "delayed rollup":
+		s.message.Header, s.message.Delay = broker.Header{"Nats-Rollup": "sub"}, time.Second
 	case "ttl":
 		s.message.TTL = time.Second
 	case "delay":

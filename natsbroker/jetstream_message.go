@@ -76,12 +76,16 @@ func (j *JetStream) checkJSSize(p *jsMessage) error {
 // size is what counts against the limits: the body, and the headers as they are
 // written.
 func (p *jsMessage) size() int64 {
-	size := int64(len(p.body))
-	if len(p.header) > 0 {
-		size += int64(len("NATS/1.0\r\n") + len("\r\n"))
-		for k, values := range p.header {
-			size += int64(len(k) + len(": ") + len(values[0]) + len("\r\n"))
-		}
+	return int64(len(p.body)) + p.headerSize()
+}
+
+func (p *jsMessage) headerSize() int64 {
+	if len(p.header) == 0 {
+		return 0
+	}
+	size := int64(len("NATS/1.0\r\n") + len("\r\n"))
+	for k, values := range p.header {
+		size += int64(len(k) + len(": ") + len(values[0]) + len("\r\n"))
 	}
 	return size
 }

@@ -182,7 +182,7 @@ func messageID(stream string, sequence uint64) string {
 // refusal is what the stream would not store.
 func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 	switch api.ErrorCode {
-	case 10054, 10097:
+	case 10054, codeHeaderTooLarge:
 		return j.failure("publish", p.name, fmt.Errorf("%w: %w", tooLargeForStream(p, api), api))
 	case 10166:
 		return natsrules.NoTTL("the stream does not allow it (" + api.Error() + ")")
@@ -202,11 +202,11 @@ func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 }
 
 func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
-	field, limit := "Body", "the stream's max_msg_size, headers included"
-	if api.ErrorCode == 10097 {
-		field, limit = "Header", fmt.Sprintf("at most %d bytes of headers", natsrules.MaxJetStreamHeaders)
+	field, size, limit := "Body", p.size(), "the stream's max_msg_size, headers included"
+	if api.ErrorCode == codeHeaderTooLarge {
+		field, size, limit = "Header", p.headerSize(), fmt.Sprintf("at most %d bytes of headers", natsrules.MaxJetStreamHeaders)
 	}
-	return &broker.FieldError{Field: field, Value: fmt.Sprintf("%d bytes", p.size()), Limit: limit, TooLarge: true}
+	return &broker.FieldError{Field: field, Value: fmt.Sprintf("%d bytes", size), Limit: limit, TooLarge: true}
 }
 
 // PublishBatch sends the messages one after the other without waiting for each

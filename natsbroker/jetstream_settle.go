@@ -52,9 +52,13 @@ func (j *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*brok
 }
 
 // Release gives the messages back, to be delivered again after delay. With 0
-// they come at once, and not necessarily before others; the consumer's backoff
-// does not apply. The attempt counts: after the consumer's max_deliver a message
-// is stranded, unless the consumer has a dead-letter subject ([DeadLetters]).
+// they come at once, and not necessarily before others, whatever the consumer's
+// backoff. With a backoff a delay above 0 is longer by what the attempt's lease has
+// over the first one's: the server counts it from the end of an ack_wait, which is
+// the first, and waits for the attempt's (nats-server 2.15: with a backoff of 200 ms
+// and 1 s a delay of 100 ms takes 100 ms after the first attempt, and 900 ms after
+// each later one). The attempt counts: after the consumer's max_deliver a message is
+// stranded, unless the consumer has a dead-letter subject ([DeadLetters]).
 func (j *JetStream) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {
 	if delay < 0 {
 		return &broker.FieldError{Field: "delay", Value: delay.String(), Limit: "0 or above"}

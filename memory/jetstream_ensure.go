@@ -1,0 +1,115 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+)
+
+// What an Ensure call tells; the same types as natsbroker's.
+type (
+	// Ensured says what an Ensure call found.
+	Ensured = natsrules.Ensured
+	// Difference is one setting that differs.
+	Difference = natsrules.Difference
+)
+
+// EnsureStream creates a stream if there is none of that name, or else compares it
+// with c and reports the differences, changing nothing, as natsbroker.JetStream does
+// and in the same words. Numbers, durations and lists that c leaves at zero are the
+// server's to choose and are not compared; policies and switches are, since their
+// zero values mean something. What the server refuses to create is a
+// [*broker.FieldError] for each problem, joined; what is there is only compared.
+func (b *JetStream) EnsureStream(ctx context.Context, c StreamConfig) (Ensured, error) {
+	if err := b.open(ctx, "ensure stream", c.Name); err != nil {
+		return Ensured{}, err
+	}
+	if !natsrules.ValidName(c.Name) {
+		return Ensured{}, &broker.FieldError{Field: "Name", Value: c.Name, Limit: natsrules.NameLimit}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if has := b.streams[c.Name]; has != nil {
+		return Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
+	}
+	if err := b.createStream(c); err != nil {
+		return Ensured{}, err
+	}
+	return Ensured{Created: true}, nil
+}
+
+// EnsureConsumer creates a consumer if there is none of that name, or else compares
+// it with c as EnsureStream does; dead letters are compared as the metadata that they
+// are on the server. The stream must exist ([broker.ErrNotFound]), and a filter match
+// one of its subjects: the server would take one by which nothing is ever delivered.
+func (b *JetStream) EnsureConsumer(ctx context.Context, stream string, c ConsumerConfig) (Ensured, error) {
+	const op Op = "ensure consumer"
+	n := natsrules.Consumer{Stream: stream, Name: c.Durable}
+	if err := b.open(ctx, op, n.String()); err != nil {
+		return Ensured{}, err
+	}
+	if _, ok := natsrules.ParseConsumer(n.String()); !ok {
+		return Ensured{}, &broker.FieldError{Field: "Durable", Value: n.String(), Limit: natsrules.ConsumerLimit}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[stream]
+	if s == nil {
+		return Ensured{}, failed(op, n.String(), broker.ErrNotFound, nil)
+	}
+	if dead := natsrules.DeadFilter(s.Subjects, c.filters()); dead != "" {
+		return Ensured{}, &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: natsrules.FilterLimit(s.Name, s.Subjects)}
+	}
+	if has := b.consumers[n]; has != nil {
+		return Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
+	}
+	if err := b.createConsumer(stream, c); err != nil {
+		return Ensured{}, err
+	}
+	return Ensured{Created: true}, nil
+}
+
+// settings are those of a stream by the names of JetStream's API.
+func (c *StreamConfig) settings() natsrules.Settings {
+	return natsrules.Settings{
+		"subjects": c.Subjects, "retention": c.Retention, "storage": c.Storage, "num_replicas": c.Replicas,
+		"max_msgs": c.MaxMsgs, "max_bytes": c.MaxBytes, "max_msgs_per_subject": c.MaxMsgsPerSubject,
+		"max_age": c.MaxAge, "max_msg_size": c.MaxMsgSize,
+		"discard": c.Discard, "discard_new_per_subject": c.DiscardNewPerSubject, "duplicate_window": c.Duplicates,
+		"allow_msg_ttl": c.AllowMsgTTL, "allow_msg_schedules": c.AllowMsgSchedules,
+		"allow_rollup_hdrs": c.AllowRollup, "allow_atomic": c.AllowAtomicPublish, "no_ack": c.NoAck,
+	}
+}
+
+// settings are those of a consumer likewise.
+func (c *ConsumerConfig) settings() natsrules.Settings {
+	policy, sequence, at := c.Start.Position()
+	if policy == natsrules.StartUnsaid {
+		policy = natsrules.StartFirst
+	}
+	s := natsrules.Settings{
+		"deliver_policy": policy, "opt_start_seq": sequence, "opt_start_time": nil,
+		"ack_policy": ackPolicy(c.AckNone), "ack_wait": c.AckWait, "backoff": c.BackOff,
+		"max_deliver": c.MaxDeliver, "max_ack_pending": c.MaxAckPending,
+		"filter_subject": c.FilterSubject, "filter_subjects": c.FilterSubjects,
+	}
+	if policy == natsrules.StartTime {
+		s["opt_start_time"] = at
+	}
+	if c.DeadLetters.Subject != "" {
+		s["metadata"] = c.DeadLetters.Metadata(nil)
+	}
+	return s
+}
+
+// ackPolicy is whether it is none.
+type ackPolicy bool
+
+// String is the policy as nats.go writes it.
+func (none ackPolicy) String() string {
+	if none {
+		return "AckNone"
+	}
+	return "AckExplicit"
+}
