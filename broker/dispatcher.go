@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 )
 
 // Dispatcher is the backend's side of a [Subscription] without settling, such
@@ -16,6 +17,35 @@ type Dispatcher struct {
 	handler Handler
 	scope   scope
 	slots   chan struct{} // nil: handlers run on the backend's goroutine
+	tally   tally
+}
+
+// tally is what a Dispatcher counts of each delivery without the subscription's
+// lock, which would cost more than the rest of its work. addUp brings it into
+// the subscription's counts.
+type tally struct {
+	received  atomic.Uint64
+	succeeded atomic.Uint64
+	before    uint64 // handlers that had returned when the drain began; guarded by mu
+}
+
+// addUp brings the counts, and once a drain has begun the report, up to date.
+// The caller holds mu.
+func (s *Subscription) addUp() {
+	t := s.tally
+	if t == nil {
+		return
+	}
+	c := &s.counts
+	c.Succeeded = t.succeeded.Load()
+	c.Received = t.received.Load() // after those that have left: all of them are among these
+	returned := c.Succeeded + c.Failed
+	c.InFlight = int(c.Received - returned) //nolint:gosec // what is in hand
+	if s.begun {
+		s.report.Finished = int(returned - t.before) //nolint:gosec // what was in hand
+	} else {
+		t.before = returned
+	}
 }
 
 // NewSubscription returns a Dispatcher whose [Dispatcher.Subscription] the
@@ -38,6 +68,7 @@ func NewSubscription(ctx context.Context, backend, subject string, h Handler, op
 		return nil, err
 	}
 	s := &p.sub
+	s.tally = &p.tally
 	s.finishSettings()
 	s.init(ctx, subject)
 	s.stop = func() {}
@@ -98,7 +129,10 @@ func (p *Dispatcher) Subscription() *Subscription { return &p.sub }
 // after the handler has; else as soon as a handler may start. Deliveries of
 // one subscription are dispatched from one goroutine at a time.
 func (p *Dispatcher) Dispatch(d *Delivery) {
-	p.sub.enter(d)
+	p.tally.received.Add(1)
+	if d.Attempt > 1 {
+		p.countRedelivered()
+	}
 	if p.slots == nil {
 		call(&p.scope, p.handler, d, p)
 		return
@@ -107,29 +141,44 @@ func (p *Dispatcher) Dispatch(d *Delivery) {
 	go call(&p.scope, p.handler, d, p)
 }
 
-// handled takes the handler's result.
-func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
-	defer p.leave(err) // also if the hook ends the goroutine: no slot is lost
-	if err != nil {
-		p.sub.tell(ctx, d, err)
-	}
+func (p *Dispatcher) countRedelivered() {
+	s := &p.sub
+	s.mu.Lock()
+	s.counts.Redelivered++
+	s.mu.Unlock()
 }
 
-func (p *Dispatcher) leave(err error) {
+// handled takes the handler's result.
+func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
+	if err != nil {
+		defer p.leaveFailed(err) // also if the hook ends the goroutine: no slot is lost
+		p.sub.tell(ctx, d, err)
+		return
+	}
+	p.tally.succeeded.Add(1)
+	if s := &p.sub; s.dry.Load() { // if not yet, what sets it sees this one counted
+		s.mu.Lock()
+		s.checkIdle()
+		s.mu.Unlock()
+	}
+	p.freeSlot()
+}
+
+func (p *Dispatcher) leaveFailed(err error) {
 	s := &p.sub
 	s.mu.Lock()
 	s.countResult(err)
-	if s.begun {
-		s.report.Finished++
-	}
-	s.leaveLocked()
+	s.checkIdle()
 	s.mu.Unlock()
+	p.freeSlot()
+	if p.slots == nil && errors.Is(err, errGoexit) {
+		p.End(err) // the backend's delivering goroutine is gone, nothing will come any more
+	}
+}
+
+func (p *Dispatcher) freeSlot() {
 	if p.slots != nil {
 		<-p.slots
-		return
-	}
-	if errors.Is(err, errGoexit) {
-		p.End(err) // the backend's delivering goroutine is gone, nothing will come any more
 	}
 }
 

@@ -74,6 +74,7 @@ func (s *Subscription) Snapshot() Snapshot {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addUp()
 	snap := Snapshot{
 		Counts: s.counts, Concurrency: s.concurrency,
 		Running: s.counts.InFlight, Paused: s.paused, Draining: s.begun,

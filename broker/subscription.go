@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,9 @@ type Subscription struct {
 	done     chan struct{}   // closed when all is over
 
 	consumer *consumer // nil on a backend without leases
+	tally    *tally    // nil on one with leases
+
+	dry atomic.Bool // the intake has stopped; set with mu held
 
 	mu      sync.Mutex
 	counts  Counts
@@ -33,7 +37,6 @@ type Subscription struct {
 	paused  bool
 	calls   int           // handlers that wait for a Drain call of their own
 	settled chan struct{} // closed when only those handlers still run; nil until asked for, and afterwards
-	dry     bool          // the intake has stopped
 	empty   chan struct{} // closed when it has, and no handler runs
 }
 
@@ -96,10 +99,12 @@ func (s *Subscription) Err() error {
 }
 
 // Counts returns a snapshot of the counters. It is cheap enough to call every
-// second.
+// second. On a backend without leases it stops no delivery: InFlight may hold
+// some that came and went while it was read, and is never too low.
 func (s *Subscription) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addUp()
 	return s.counts
 }
 
@@ -153,6 +158,7 @@ func (s *Subscription) begin(cause error) {
 	if s.begun {
 		return
 	}
+	s.addUp()
 	s.begun = true
 	s.err = cause
 	close(s.draining)
@@ -166,7 +172,7 @@ func (s *Subscription) finish() {
 	s.mu.Unlock()
 	stop()
 	s.mu.Lock()
-	s.dry = true // only now: stop may still have dispatched what the client had
+	s.dry.Store(true) // only now: stop may still have dispatched what the client had
 	s.checkIdle()
 	s.mu.Unlock()
 	<-s.empty
@@ -177,13 +183,8 @@ func (s *Subscription) finish() {
 	close(s.done)
 }
 
-// enter and leave bracket everything that a drain must wait for.
-func (s *Subscription) enter(d *Delivery) {
-	s.mu.Lock()
-	s.enterLocked(d)
-	s.mu.Unlock()
-}
-
+// enterLocked and leaveLocked bracket what a drain must wait for. The caller
+// holds mu.
 func (s *Subscription) enterLocked(d *Delivery) {
 	s.counts.InFlight++
 	s.counts.Received++
@@ -192,7 +193,6 @@ func (s *Subscription) enterLocked(d *Delivery) {
 	}
 }
 
-// leaveLocked takes one delivery out of what a drain waits for.
 func (s *Subscription) leaveLocked() {
 	s.counts.InFlight--
 	s.checkIdle()
@@ -201,9 +201,10 @@ func (s *Subscription) leaveLocked() {
 // checkIdle closes empty and settled when what they stand for has come true:
 // the intake has stopped, and no handler runs. The caller holds mu.
 func (s *Subscription) checkIdle() {
-	if !s.dry {
+	if !s.dry.Load() {
 		return
 	}
+	s.addUp()
 	if s.settled != nil && s.counts.InFlight <= s.calls {
 		close(s.settled)
 		s.settled = nil
@@ -273,6 +274,7 @@ func panicked(err error) bool {
 func (s *Subscription) reportNow() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addUp()
 	return s.report
 }
 
@@ -281,6 +283,7 @@ func (s *Subscription) reportNow() Report {
 func (s *Subscription) reportUnfinished(own *scope) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addUp()
 	r, running := s.report, s.counts.InFlight
 	if own != nil && !own.left {
 		running--
