@@ -24,11 +24,11 @@ func (s *subscription) drain(ctx context.Context) (discarded int) {
 	changed := conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	defer conn.RemoveStatusListener(changed)
 	for {
-		s.setFenced(false)
+		s.fenced.Store(false)
 		s.tellDrops() // nats.go forgets them with the subscription, which may be soon
 		fenced := s.fence(ctx)
 		s.tellDrops()
-		s.setFenced(fenced)
+		s.fenced.Store(fenced)
 		if fenced && s.remove() {
 			return 0
 		}
@@ -71,36 +71,65 @@ func (s *subscription) flush(ctx context.Context) error {
 	return s.broker.conn.FlushWithContext(ctx)
 }
 
-func (s *subscription) setFenced(fenced bool) {
+// looking is the bit of begun that keeps further messages from being begun.
+const looking = 1
+
+// hold keeps messages from being begun until letGo, and forever if the native
+// subscription is removed by then.
+func (s *subscription) hold() {
 	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.fenced = fenced
+	s.begun.Or(looking)
+}
+
+func (s *subscription) letGo() {
+	if !s.removed {
+		s.begun.And(^uint64(looking))
+	}
+	s.turn.Unlock()
 }
 
 // begin reports whether the message that nats.go hands over is to be
 // dispatched, and tells a drain if nothing waits behind it.
 func (s *subscription) begin() bool {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if s.removed {
+	n := s.begun.Load()
+	free := n&looking == 0 && s.begun.CompareAndSwap(n, n+2) // one step, so none begins while a drain counts
+	if !free && !s.beginInTurn() {
 		return false
 	}
-	s.begun.Add(1)
-	if s.fenced {
-		// nats.go counts this message as pending until receive returns.
-		if pending, _, err := s.native.Pending(); err != nil || pending <= 1 {
-			s.once.last.Do(func() { close(s.last) })
-		}
+	if s.fenced.Load() {
+		s.checkLast()
 	}
 	return true
 }
+
+// beginInTurn waits until a drain has looked.
+func (s *subscription) beginInTurn() bool {
+	s.hold()
+	defer s.letGo()
+	if s.removed {
+		return false
+	}
+	s.begun.Add(2)
+	return true
+}
+
+// checkLast tells a drain if nothing waits behind the message that has begun.
+func (s *subscription) checkLast() {
+	// nats.go counts this message as pending until receive returns.
+	if pending, _, err := s.native.Pending(); err != nil || pending <= 1 {
+		s.once.last.Do(func() { close(s.last) })
+	}
+}
+
+// started counts the messages that were or will be dispatched.
+func (s *subscription) started() uint64 { return s.begun.Load() / 2 }
 
 // discard removes the native subscription and returns how many messages were
 // waiting for it.
 func (s *subscription) discard() int {
 	s.tellDrops()
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	s.hold()
+	defer s.letGo()
 	waiting := s.waiting()
 	s.removeLocked()
 	return waiting
@@ -109,8 +138,8 @@ func (s *subscription) discard() int {
 // remove removes the native subscription if nothing waits, and reports whether
 // it did.
 func (s *subscription) remove() bool {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	s.hold()
+	defer s.letGo()
 	if s.waiting() > 0 {
 		return false
 	}
@@ -123,7 +152,7 @@ func (s *subscription) remove() bool {
 func (s *subscription) removeLocked() {
 	s.removed = true
 	_ = s.native.Unsubscribe() // it fails only where there is nothing left to remove
-	for s.dispatcher.Subscription().Counts().Received < s.begun.Load() {
+	for s.dispatcher.Subscription().Counts().Received < s.started() {
 		runtime.Gosched() // receive is on its way there, a few instructions away
 	}
 }
@@ -143,9 +172,9 @@ func (s *subscription) waiting() int {
 		switch {
 		case err != nil || pending == 0:
 			return 0
-		case uint64(taken) > s.begun.Load(): // receive waits for its turn with one of them
+		case uint64(taken) > s.started(): // receive waits for its turn with one of them
 			return pending
-		case s.returned.Load() < s.begun.Load(): // receive was at work when they were counted
+		case s.returned.Load() < s.started(): // receive was at work when they were counted
 			return pending - 1
 		}
 		runtime.Gosched()

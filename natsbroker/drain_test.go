@@ -235,3 +235,78 @@ func TestDrainWhileReconnecting(t *testing.T) {
 	}
 	noSubscriptions(t, s, b)
 }
+
+// The handler of the last message that waits may be what waits for the drain.
+func TestDrainFromTheLastHandler(t *testing.T) {
+	b := newBroker(t, startServer(t), nil)
+	var sub *broker.Subscription
+	entered, ready, result := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	sub = subscribe(t, b, "a", func(ctx context.Context, d *broker.Delivery) error {
+		if string(d.Body) == "first" {
+			close(entered)
+			<-ready
+			return nil
+		}
+		_, err := sub.Drain(ctx)
+		result <- err
+		return nil
+	})
+	publish(t, b, broker.Message{Subject: "a", Body: []byte("first")})
+	publish(t, b, broker.Message{Subject: "a"})
+	if err := b.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, entered, "the first handler")
+	drained := make(chan error, 1)
+	go func() {
+		_, err := sub.Drain(soon(t))
+		drained <- err
+	}()
+	eventually(t, "the drain waits for both", func() bool { return sub.Snapshot().Draining })
+	close(ready)
+	for _, from := range []chan error{result, drained} {
+		if err := receive(t, from, "the drain"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Wherever in a burst a drain's deadline passes: each message has a handler or
+// is discarded, none has both or neither, and no handler begins afterwards.
+func TestDrainInABurst(t *testing.T) {
+	const n = 2000
+	s := startServer(t)
+	b := newBroker(t, s, nil)
+	passed, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 50 {
+		var handled atomic.Int64
+		reached, ready := make(chan struct{}), make(chan struct{})
+		sub := subscribe(t, b, "a", func(context.Context, *broker.Delivery) error {
+			if handled.Add(1) == 1 {
+				<-ready
+			}
+			if handled.Load() == int64(2*i+1) {
+				close(reached)
+			}
+			return nil
+		})
+		for range n {
+			if _, err := b.Publish(t.Context(), broker.Message{Subject: "a"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Flush(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		close(ready)
+		receive(t, reached, "the handlers")
+		_, _ = sub.Drain(passed) // cancelled before, and not waited for
+		receive(t, sub.Done(), "the end")
+		c := sub.Counts()
+		if got := uint64(handled.Load()); got != c.Received || c.Received+c.Dropped != n {
+			t.Fatalf("%d handled, %+v; want each of %d accounted for once", got, c, n)
+		}
+	}
+	noSubscriptions(t, s, b)
+}

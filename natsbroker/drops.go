@@ -85,7 +85,7 @@ func (s *subscription) look() {
 	defer s.drops.looking.Unlock()
 	s.drops.armed.Store(false)
 	s.tellDrops()
-	if s.returned.Load() < s.begun.Load() { // a message that begins from here on sees what armed says
+	if s.returned.Load() < s.started() { // a message that begins from here on sees what armed says
 		s.watchDrops()
 	}
 }

@@ -31,10 +31,10 @@ type subscription struct {
 	once  struct{ last, ended sync.Once }
 
 	returned atomic.Uint64 // calls of receive that have dispatched and returned
-	turn     sync.Mutex    // held to begin a message, and to count what has not begun
-	begun    atomic.Uint64 // messages that were or will be dispatched
-	fenced   bool          // a drain has begun, and the server sends nothing more
+	begun    atomic.Uint64 // twice the messages that were or will be dispatched; odd while turn is held
+	turn     sync.Mutex    // held to count what has not begun; see hold
 	removed  bool          // what has not begun is discarded
+	fenced   atomic.Bool   // a drain has begun, and the server sends nothing more
 
 	drops drops
 }
