@@ -38,6 +38,10 @@ var jsRemedies = map[jetstream.ErrorCode]string{
 	10149: "EnsureConsumer or the nats tool makes one",
 }
 
+// badRequest is the status, as in HTTP, of an error that the request is to blame
+// for, whatever its code.
+const badRequest = 400
+
 // jsCategories maps JetStream's error codes to categories. The list of codes is
 // nats-server's server/errors.json.
 var jsCategories = map[jetstream.ErrorCode]struct {
@@ -55,6 +59,7 @@ var jsCategories = map[jetstream.ErrorCode]struct {
 	10037: {broker.ErrNotFound, false},   // message
 	10039: {errors.ErrUnsupported, false},
 	10047: {broker.ErrThrottled, true}, // storage
+	10052: {broker.ErrInvalid, false},  // stream configuration
 	10054: {broker.ErrTooLarge, false}, // max_msg_size
 	10058: {broker.ErrInvalid, false},  // stream exists, otherwise configured
 	10059: {broker.ErrNotFound, false}, // stream
@@ -101,7 +106,10 @@ func (j *JetStream) failure(op, name string, err error) *broker.Error {
 	e.Backend = jsBackend
 	switch api := apiError(err); {
 	case api != nil:
-		c := jsCategories[api.ErrorCode]
+		c, known := jsCategories[api.ErrorCode]
+		if !known && api.Code == badRequest {
+			c.kind = broker.ErrInvalid
+		}
 		e.Kind, e.Retryable = c.kind, c.retryable
 		if api.ErrorCode == 10077 && isFull(api) {
 			e.Err = fmt.Errorf("%w: %w", ErrFull, err)

@@ -47,7 +47,11 @@ func TestJetStreamErrorsHaveACategory(t *testing.T) {
 		{api(10201, "atomic duplicate"), ErrDuplicate, false},
 		{api(10210, "atomic batches"), broker.ErrThrottled, true},
 		{api(10188, "schedules"), errors.ErrUnsupported, false},
+		{api(10052, "stream configuration"), broker.ErrInvalid, false},
+		{api(10111, "rollup"), errors.ErrUnsupported, false},
 		{api(19999, "something new"), nil, false},
+		{&jetstream.APIError{Code: 400, ErrorCode: 10183, Description: "ack wait"}, broker.ErrInvalid, false},
+		{&jetstream.APIError{Code: 400, ErrorCode: 10071, Description: "sequence"}, ErrExpectation, false},
 		{context.DeadlineExceeded, nil, false},
 	}
 	for _, tt := range tests {

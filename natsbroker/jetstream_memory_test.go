@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/memory"
 	"github.com/candidmq/candidmq/natsbroker"
 )
@@ -238,5 +240,71 @@ func (w *twins) drop(stream, consumer string) {
 	}
 	if err := w.real.js.DeleteConsumer(soon(w), stream, consumer); err != nil {
 		w.Fatal(err)
+	}
+}
+
+// With ack none nothing comes again, so nothing is stranded and the server tells of
+// nothing, whatever max_deliver says: neither names a dead letter.
+func TestAckNoneHasNoDeadLetters(t *testing.T) {
+	w := newTwins(t, newRig(t, nil), nil)
+	const wait = 100 * time.Millisecond
+	made := w.stream(memory.StreamConfig{Name: "S", Subjects: []string{"s"}}) &&
+		w.stream(memory.StreamConfig{Name: "NOTICES", Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"}}) &&
+		w.consumer("NOTICES", memory.ConsumerConfig{Durable: "c"}) &&
+		w.consumer("S", memory.ConsumerConfig{Durable: "none", AckNone: true, AckWait: wait, MaxDeliver: 1}) &&
+		w.consumer("S", memory.ConsumerConfig{Durable: "fence", AckWait: wait, MaxDeliver: 1})
+	if !made {
+		t.FailNow()
+	}
+	for _, s := range []side{w.played, w.real.JetStream} {
+		publish(t, s, broker.Message{Subject: "s"})
+		for _, consumer := range []string{"S/none", "S/fence"} { // the fence's lease ends later
+			if ds, err := s.Receive(soon(t), consumer, 1); err != nil || len(ds) != 1 {
+				t.Fatalf("%s: got %v, %v", consumer, ds, err)
+			}
+		}
+		ds, err := s.Receive(soon(t), "NOTICES/c", 10)
+		if err != nil || len(ds) != 1 || !strings.Contains(string(ds[0].Body), `"consumer":"fence"`) {
+			t.Errorf("notices: got %q, %v; want the fence's alone", texts(ds), err)
+		}
+		if ds, err := s.Receive(soon(t), "S/none", 1, broker.Wait(0)); err != nil || len(ds) > 0 {
+			t.Errorf("again: got %q, %v", texts(ds), err)
+		}
+	}
+	w.describe("S/none")
+	w.describe("S/fence")
+	for consumer, want := range map[string]broker.State{"S/none": broker.StateNone, "S/fence": broker.StateKnown} {
+		s, err := w.real.Describe(soon(t), consumer)
+		if err != nil || s.Receive.DeadLetter.State != want {
+			t.Errorf("%s: dead letter %s, %v", consumer, s.Receive.DeadLetter, err)
+		}
+	}
+}
+
+// A delay is counted from the end of the first attempt's lease and waited for until
+// the present one's: memory plays that to the nanosecond, the server not before.
+func TestBackoffMakesADelayLonger(t *testing.T) {
+	backoff := []time.Duration{time.Second, 1400 * time.Millisecond}
+	const delay, longer = 50 * time.Millisecond, 400 * time.Millisecond
+	w := newTwins(t, newRig(t, nil), nil)
+	if !w.stream(memory.StreamConfig{Name: "S", Subjects: []string{"s"}}) || !w.consumer("S", memory.ConsumerConfig{Durable: "c", BackOff: backoff}) {
+		t.FailNow()
+	}
+	for _, s := range []side{w.played, w.real.JetStream} {
+		publish(t, s, broker.Message{Subject: "s"})
+		began := time.Now()
+		for attempt, least := range []time.Duration{0, delay, delay + longer} {
+			ds, err := s.Receive(soon(t), "S/c", 1)
+			if err != nil || len(ds) != 1 || ds[0].Attempt != attempt+1 {
+				t.Fatalf("attempt %d: got %+v, %v", attempt+1, ds, err)
+			}
+			if took := time.Since(began); took < least-10*time.Millisecond { // the server's clock ticks in milliseconds
+				t.Errorf("attempt %d came after %v, want %v at least", attempt+1, took, least)
+			}
+			began = time.Now()
+			if err := s.Release(soon(t), delay, ds...); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
