@@ -163,12 +163,16 @@ type receiver struct {
 
 func (r *receiver) subscribe(t *testing.T, l *consumerLog) {
 	t.Helper()
-	sub, err := r.js.Subscribe(t.Context(), stream+"/"+l.name, r.handler(l), broker.Group(l.name),
-		r.observer(l), broker.OnError(r.failed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.subs = append(r.subs, sub)
+	await(t, "a subscription to "+l.name, func() bool { // its leader may have died with the fault before
+		sub, err := r.js.Subscribe(t.Context(), stream+"/"+l.name, r.handler(l), broker.Group(l.name),
+			r.observer(l), broker.OnError(r.failed))
+		if err == nil {
+			r.subs = append(r.subs, sub)
+		} else if e, ok := errors.AsType[*broker.Error](err); !ok || !e.Retryable {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 func (r *receiver) handler(l *consumerLog) broker.Handler {
