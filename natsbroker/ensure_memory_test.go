@@ -88,6 +88,7 @@ func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 		}
 	}
 	for i, there := range streamVariations {
+		made := false // of c
 		for _, asked := range streamVariations {
 			c := memory.StreamConfig{Name: "S" + strconv.Itoa(i), Subjects: []string{fmt.Sprintf("s%d.*", i)}}
 			d := c
@@ -95,8 +96,13 @@ func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 			asked.change(&d)
 			d.Name = c.Name
 			what := fmt.Sprintf("stream with %s, asked for %s", there.name, asked.name)
-			count(w.ensureStream(what, c))
+			e := w.ensureStream(what, c)
+			made = made || e.Created
+			count(e)
 			count(w.ensureStream(what, d))
+			if e = w.ensureStream(what, c); made && len(e.Drift) > 0 {
+				t.Errorf("stream with %s, again: %v", there.name, e.Drift)
+			}
 		}
 		if t.Failed() {
 			t.FailNow()
@@ -105,6 +111,7 @@ func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 	variations := slices.Concat(consumerVariations, starts)
 	w.ensureStream("the consumers' stream", memory.StreamConfig{Name: "C", Subjects: []string{"c.*"}})
 	for i, there := range variations {
+		made := false
 		for _, asked := range variations {
 			c := memory.ConsumerConfig{Durable: "c" + strconv.Itoa(i)}
 			d := c
@@ -112,8 +119,13 @@ func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 			asked.change(&d)
 			d.Durable = c.Durable
 			what := fmt.Sprintf("consumer with %s, asked for %s", there.name, asked.name)
-			count(w.ensureConsumer(what, "C", c))
+			e := w.ensureConsumer(what, "C", c)
+			made = made || e.Created
+			count(e)
 			count(w.ensureConsumer(what, "C", d))
+			if e = w.ensureConsumer(what, "C", c); made && len(e.Drift) > 0 {
+				t.Errorf("consumer with %s, again: %v", there.name, e.Drift)
+			}
 		}
 		if t.Failed() {
 			t.FailNow()

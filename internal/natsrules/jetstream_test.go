@@ -26,6 +26,9 @@ func TestCheckJetStream(t *testing.T) {
 		"negative ttl":      {m: broker.Message{TTL: -1}, want: broker.ErrInvalid},
 		"control header":    {m: broker.Message{Header: broker.Header{"nats-msg-id": "1"}}, want: broker.ErrInvalid},
 		"id with a break":   {m: broker.Message{DedupID: "a\nb"}, want: broker.ErrInvalid},
+		"rollup":            {m: broker.Message{Header: broker.Header{"Nats-Rollup": "all"}}},
+		"unknown rollup":    {m: broker.Message{Header: broker.Header{"Nats-Rollup": "some"}}, want: broker.ErrInvalid},
+		"delayed rollup":    {m: broker.Message{Header: broker.Header{"Nats-Rollup": "sub"}, Delay: 1}, want: errors.ErrUnsupported},
 		"header with break": {m: broker.Message{Header: broker.Header{"k": "a\nb"}}, want: broker.ErrInvalid},
 	} {
 		err := natsrules.CheckJetStream(&test.m, "orders.new", test.ignore)
