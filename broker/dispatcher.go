@@ -151,8 +151,8 @@ func (p *Dispatcher) countRedelivered() {
 // handled takes the handler's result.
 func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
 	if err != nil {
-		defer p.leaveFailed(err) // also if the hook ends the goroutine: no slot is lost
-		p.sub.tell(ctx, d, err)
+		p.sub.apart(func() { p.sub.tell(ctx, d, err) })
+		p.leaveFailed(err)
 		return
 	}
 	p.tally.succeeded.Add(1)
@@ -183,13 +183,24 @@ func (p *Dispatcher) freeSlot() {
 }
 
 // Drop counts messages that were discarded before a handler saw them and tells
-// [OnError] so, with an error that matches [ErrDropped].
+// [OnError] so, with an error that matches [ErrDropped] and holds a
+// [*DropError].
 func (p *Dispatcher) Drop(n uint64, cause error) {
 	s := &p.sub
 	s.mu.Lock()
 	s.counts.Dropped += n
 	s.mu.Unlock()
-	s.tell(&p.scope, nil, cause)
+	s.apart(func() { s.tell(&p.scope, nil, cause) })
+}
+
+// Tell counts and tells [OnError] an error that is not one delivery's, such as a
+// failed receive. The subscription goes on.
+func (p *Dispatcher) Tell(err error) {
+	s := &p.sub
+	s.mu.Lock()
+	s.counts.Errors++
+	s.mu.Unlock()
+	s.apart(func() { s.tell(&p.scope, nil, err) })
 }
 
 // End tells that the backend ended the subscription, such as by a lost

@@ -124,3 +124,33 @@ func TestDispatcherReport(t *testing.T) {
 		}
 	})
 }
+
+// A hook that ends its goroutine ends nothing else: neither the backend's, nor
+// with that the subscription.
+func TestDispatcherHookThatEndsItsGoroutine(t *testing.T) {
+	for _, concurrency := range []broker.Concurrency{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+				return errors.New("boom")
+			}, concurrency, broker.OnError(func(context.Context, *broker.Delivery, error) { goexit() }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Run(func(context.Context) int { return 0 })
+			over := false
+			go func() {
+				for range 5 {
+					p.Dispatch(message("x", ""))
+				}
+				p.Drop(2, broker.ErrDropped)
+				p.Tell(broker.ErrThrottled)
+				over = true
+			}()
+			synctest.Wait()
+			report, want := drain(t, p.Subscription()), broker.Counts{Received: 5, Failed: 5, Dropped: 2, Errors: 1}
+			if got := p.Subscription().Counts(); got != want || !over || report.Finished != 0 {
+				t.Errorf("over %v, got %+v and %+v; want %+v", over, got, report, want)
+			}
+		})
+	}
+}

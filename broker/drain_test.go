@@ -189,16 +189,17 @@ func TestDispatcher(t *testing.T) {
 			p.Dispatch(message(id, ""))
 		}
 		p.Drop(5, fmt.Errorf("%w: 5 messages", broker.ErrDropped))
+		p.Tell(broker.ErrThrottled)
 		sub := p.Subscription()
 		report := drain(t, sub)
 		if want := (broker.Report{Subject: "s", Abandoned: 3}); report != want {
 			t.Errorf("report: got %+v, want %+v", report, want)
 		}
-		want := broker.Counts{Received: 3, Succeeded: 1, Failed: 2, Panicked: 1, Dropped: 8}
+		want := broker.Counts{Received: 3, Succeeded: 1, Failed: 2, Panicked: 1, Dropped: 8, Errors: 1}
 		if got := sub.Counts(); got != want {
 			t.Errorf("counts: got %+v, want %+v", got, want)
 		}
-		if len(told) != 3 || !errors.Is(told[1], boom) || !errors.Is(told[2], broker.ErrDropped) {
+		if len(told) != 4 || !errors.Is(told[1], boom) || !errors.Is(told[2], broker.ErrDropped) || !errors.Is(told[3], broker.ErrThrottled) {
 			t.Errorf("told %v", told)
 		}
 	})

@@ -62,8 +62,8 @@ type Batch int
 
 // PendingLimits bounds what waits in this process for a subscription's handler,
 // on a backend that pushes (core NATS); the message being handled counts too.
-// Beyond it the newest messages are dropped: [ErrDropped] is told to [OnError],
-// and counted. A field that is 0 keeps the backend's default: 500,000 messages
+// Beyond it the newest messages are dropped: a [*DropError] tells [OnError] how
+// many, and they are counted. A field that is 0 keeps the backend's default: 500,000 messages
 // and 64 MiB of bodies, headers and subjects on core NATS, as in nats.go. A
 // backend whose messages wait at the destination refuses it.
 type PendingLimits struct {

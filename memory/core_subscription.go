@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/internal/natsrules"
@@ -12,8 +13,8 @@ import (
 
 // Subscribe implements [broker.Subscriber]. Options: [broker.Group], a queue
 // group; [broker.PendingLimits]; [broker.Concurrency]; [broker.OnError];
-// [broker.Logger]. Drops are told when the handler next returns, and when the
-// subscription is drained.
+// [broker.Logger]. Drops are told when the handler next returns, or 100 ms after
+// the first if it does not.
 func (b *CoreNATS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	return b.subscribe(ctx, OpSubscribe, subject, h, opts)
 }
@@ -50,6 +51,9 @@ type subscription struct {
 	waiting  broker.PendingLimits // what waits, with what is being dispatched
 	current  int                  // size of what is being dispatched
 	dropped  uint64               // and not told yet
+	total    uint64               // dropped in all
+	telling  int                  // calls of tell to come or under way
+	late     *time.Timer          // tells drops behind a handler that does not return; nil before the first
 	running  bool                 // the goroutine is there
 	ended    bool                 // nothing more is taken in or dispatched
 	quiet    chan struct{}        // closed when isQuiet; nil until stop asks
@@ -101,7 +105,7 @@ func (s *subscription) take(m broker.Message, size int) {
 		return
 	}
 	if s.waiting.Messages >= s.limits.Messages || s.waiting.Bytes+size > s.limits.Bytes {
-		s.dropped++
+		s.drop()
 		return
 	}
 	s.core.busy.Add(1)
@@ -133,8 +137,8 @@ func (s *subscription) run() {
 func (s *subscription) step() bool {
 	d, dropped := s.next()
 	switch {
-	case dropped > 0:
-		s.tellDropped(dropped)
+	case dropped != nil:
+		s.tell(dropped)
 	case d != nil:
 		s.dispatcher.Dispatch(d)
 	default:
@@ -144,7 +148,7 @@ func (s *subscription) step() bool {
 }
 
 // next is the end of one dispatch and the begin of the next.
-func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
+func (s *subscription) next() (*broker.Delivery, *broker.DropError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current > 0 {
@@ -152,21 +156,20 @@ func (s *subscription) next() (d *broker.Delivery, dropped uint64) {
 		s.waiting.Bytes -= s.current
 		s.current = 0
 	}
-	if s.dropped > 0 {
-		dropped, s.dropped = s.dropped, 0
+	if dropped := s.takeDropped(); dropped != nil {
 		return nil, dropped
 	}
 	if s.pastDeadline() {
 		s.running = false
-		return nil, 0
+		return nil, nil
 	}
-	if d = s.backlog.pop(); d != nil {
+	if d := s.backlog.pop(); d != nil {
 		s.current = pendingSize(&d.Message)
 		s.starting.Add(1)
-		return d, 0
+		return d, nil
 	}
 	s.running = false
-	return nil, 0
+	return nil, nil
 }
 
 // pastDeadline leaves the rest to stop. The caller holds mu.
@@ -192,10 +195,6 @@ func (s *subscription) watched(h broker.Handler) broker.Handler {
 	}
 }
 
-func (s *subscription) tellDropped(n uint64) {
-	s.dispatcher.Drop(n, failed(OpReceive, s.dispatcher.Subscription().Subject(), broker.ErrDropped, nil))
-}
-
 // die ends a subscription whose goroutine is gone. The dispatcher has ended the
 // user's side.
 func (s *subscription) die() {
@@ -205,10 +204,10 @@ func (s *subscription) die() {
 	s.checkQuiet()
 }
 
-// isQuiet: what was taken in has its handler running, or is over. The caller
-// holds mu.
+// isQuiet: what was taken in has its handler running, or is over, and no drops
+// are being told. The caller holds mu.
 func (s *subscription) isQuiet() bool {
-	return (s.backlog.len() == 0 || s.ended) && s.starting.Load() == 0
+	return (s.backlog.len() == 0 || s.ended) && s.starting.Load() == 0 && s.telling == 0
 }
 
 // checkQuiet wakes stop. The caller holds mu.
@@ -235,14 +234,16 @@ func (s *subscription) stop(ctx context.Context) (discarded int) {
 	s.ended = true
 	discarded = s.backlog.len()
 	s.backlog.clear()
+	if s.late != nil {
+		s.late.Stop()
+	}
 	s.await(nil)
-	dropped := s.dropped
-	s.dropped = 0
+	dropped := s.takeDropped()
 	s.mu.Unlock()
 
 	b.handled(discarded)
-	if dropped > 0 {
-		s.tellDropped(dropped)
+	if dropped != nil {
+		s.tell(dropped)
 	}
 	return discarded
 }

@@ -25,7 +25,7 @@
 //
 // A subscription that falls behind its [broker.PendingLimits] loses the newest
 // messages. They are counted in [broker.Counts].Dropped and told to
-// [broker.OnError], with their number as a [*DropError], within 100 ms and also
+// [broker.OnError], with their number as a [*broker.DropError], within 100 ms and also
 // while a handler blocks. A message whose headers nats.go cannot parse is
 // delivered without them, which is told to OnError too. Messages that the server
 // gave up for a slow connection, and those that others published while this

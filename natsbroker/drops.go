@@ -7,27 +7,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/candidmq/candidmq/broker"
 )
-
-// DropError tells [broker.OnError] that a subscription fell behind its
-// [broker.PendingLimits]. It comes within a [*broker.Error] and matches
-// [broker.ErrDropped] and nats.ErrSlowConsumer.
-type DropError struct {
-	// Messages were dropped since the last time: the newest ones, none of which
-	// a handler has seen.
-	Messages uint64
-	// Total were dropped since the subscription began.
-	Total uint64
-}
-
-// Error tells the numbers and what helps.
-func (e *DropError) Error() string {
-	return fmt.Sprintf("%d messages dropped (%d in all) because handlers are slower than what comes: "+
-		"raise PendingLimits or Concurrency, share them among a Group, or use JetStream: %v", e.Messages, e.Total, nats.ErrSlowConsumer)
-}
-
-// Unwrap gives nats.ErrSlowConsumer.
-func (e *DropError) Unwrap() error { return nats.ErrSlowConsumer }
 
 // dropPeriod is how long a drop may go untold.
 const dropPeriod = 100 * time.Millisecond
@@ -102,7 +84,7 @@ func (s *subscription) tellDrops() {
 	s.drops.told = max(total, s.drops.told)
 	s.drops.mu.Unlock()
 	if fresh > 0 {
-		dropped := &DropError{Messages: uint64(fresh), Total: uint64(total)} //nolint:gosec // counts
+		dropped := &broker.DropError{Messages: uint64(fresh), Total: uint64(total), Err: nats.ErrSlowConsumer} //nolint:gosec // counts
 		s.dispatcher.Drop(dropped.Messages, s.broker.failure("receive", s.name, dropped))
 	}
 }
@@ -110,5 +92,5 @@ func (s *subscription) tellDrops() {
 // tellHeadersLost tells that a message comes without the headers that it had.
 func (s *subscription) tellHeadersLost() {
 	err := fmt.Errorf("a message's headers cannot be parsed, and it is delivered without them: %w", nats.ErrBadHeaderMsg)
-	s.dispatcher.Drop(0, s.broker.failure("receive", s.name, err)) // told, and not dropped
+	s.dispatcher.Tell(s.broker.failure("receive", s.name, err))
 }

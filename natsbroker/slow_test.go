@@ -74,7 +74,7 @@ func receiveDrops(t *testing.T, from <-chan error, before, n uint64) (told uint6
 	t.Helper()
 	for told < n {
 		err := receive(t, from, "the drops")
-		e, ok := errors.AsType[*natsbroker.DropError](err)
+		e, ok := errors.AsType[*broker.DropError](err)
 		if !ok || !errors.Is(err, broker.ErrDropped) || !errors.Is(err, nats.ErrSlowConsumer) {
 			t.Fatalf("got %v, want a DropError that matches ErrDropped", err)
 		}

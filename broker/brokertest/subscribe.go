@@ -333,7 +333,11 @@ func subscribeSlow(e *env) {
 		d.drain(sub)
 		return
 	}
-	wantIs(e, "OnError", next(e, dropped, "the drops to be told"), broker.ErrDropped)
+	err := next(e, dropped, "the drops to be told")
+	wantIs(e, "OnError", err, broker.ErrDropped)
+	if told, ok := errors.AsType[*broker.DropError](err); !ok || told.Messages == 0 || told.Total < told.Messages || told.Total > n {
+		e.Errorf("OnError is told %v, want a DropError with the number", err)
+	}
 	d.drain(sub)
 	if c, h := sub.Counts(), handled.Load(); h > fit+2 || c.Dropped+uint64(h) != n {
 		e.Errorf("%d of %d handled, %d dropped; room for %d", h, n, c.Dropped, fit)
