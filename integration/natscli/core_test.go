@@ -2,8 +2,11 @@ package natscli
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/candidmq/candidmq/broker"
 )
@@ -18,7 +21,8 @@ func TestToolPublishesToUs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.run(t, "pub", "published.one", "a body", "-H", "trace-id:abc", "-H", "Trace-Id:second key", "--reply", "answers.here")
+	c.run(t, "pub", "published.one", "a body", "-H", "trace-id:abc", "-H", "Trace-Id:second key",
+		"-H", "part:1", "-H", "part:2", "--reply", "answers.here")
 	select {
 	case d := <-got:
 		if d.Subject != "published.one" || string(d.Body) != "a body" || d.ReplyTo != "answers.here" {
@@ -26,6 +30,10 @@ func TestToolPublishesToUs(t *testing.T) {
 		}
 		if d.Header.Get("trace-id") != "abc" || d.Header.Get("Trace-Id") != "second key" {
 			t.Errorf("headers %v", d.Header)
+		}
+		var native *nats.Msg // has what one value a key cannot say
+		if !d.As(&native) || !slices.Equal(native.Header["part"], []string{"1", "2"}) || d.Header["part"] != "1" {
+			t.Errorf("several values of a header: %v, of which %q", native, d.Header["part"])
 		}
 	case <-time.After(patience):
 		t.Error("nothing came")
@@ -76,17 +84,17 @@ func TestToolRequestsFromUs(t *testing.T) {
 
 func TestToolRepliesToUs(t *testing.T) {
 	c := start(t)
-	c.background(t, "reply", "answered", "the answer", "-H", "lang:en")
+	c.background(t, "reply", "answered", "the answer to {{ Request }}", "-H", "lang:en")
 	b := c.core(t)
 	d := until(t, func() (*broker.Delivery, error) {
 		return b.Request(soon(t), broker.Message{Subject: "answered", Body: []byte("a question")})
 	})
-	if string(d.Body) != "the answer" || d.Header.Get("lang") != "en" {
+	if string(d.Body) != "the answer to a question" || d.Header.Get("lang") != "en" {
 		t.Errorf("got %q with %v", d.Body, d.Header)
 	}
 }
 
-// The tool's own service answers with the errors of ADR-32 if asked wrongly.
+// The tool's own service answers us.
 func TestToolServesUs(t *testing.T) {
 	c := start(t)
 	c.background(t, "service", "serve", "tool-service")

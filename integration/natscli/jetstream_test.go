@@ -1,6 +1,7 @@
 package natscli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -43,8 +44,28 @@ func TestToolMakesAConsumerForUs(t *testing.T) {
 	if err := j.Delete(soon(t), ds...); err != nil {
 		t.Fatal(err)
 	}
+	c.run(t, "pub", "tool.orders", "one more", "-J")
+	handled := make(chan string, 1)
+	sub, err := j.Subscribe(soon(t), queue, func(_ context.Context, d *broker.Delivery) error {
+		handled <- string(d.Body)
+		return nil
+	}, broker.Group("reader"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case body := <-handled:
+		if body != "one more" {
+			t.Errorf("handled %q", body)
+		}
+	case <-time.After(patience):
+		t.Error("nothing came")
+	}
+	if _, err := sub.Drain(soon(t)); err != nil {
+		t.Error(err)
+	}
 	info := consumerInfo(t, c, "TOOL", "reader")
-	if info.AckFloor.Stream != 2 || info.NumAckPending != 0 || info.NumPending != 0 {
+	if info.AckFloor.Stream != 3 || info.NumAckPending != 0 || info.NumPending != 0 {
 		t.Errorf("the tool says %+v", info)
 	}
 }
