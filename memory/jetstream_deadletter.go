@@ -17,10 +17,7 @@ import (
 func (b *JetStream) copyToDeadLetter(ctx context.Context, h *streamHandle, d *broker.Delivery, c *ConsumerConfig, reason string) error {
 	target := c.DeadLetters.Subject
 	if target == "" {
-		return &broker.UnsupportedError{
-			Backend: natsrules.JetStream, What: "Reject", Why: "consumer " + h.consumer.String() + " has no dead-letter subject",
-			Instead: "ConsumerConfig.DeadLetters",
-		}
+		return natsrules.NoDeadLetters(h.consumer, "ConsumerConfig.DeadLetters")
 	}
 	header := make(broker.Header, len(d.Header)+5)
 	maps.Copy(header, d.Header)

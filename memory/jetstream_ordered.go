@@ -39,27 +39,14 @@ type ordered struct {
 	stopped  bool
 }
 
-// checkOrdered refuses what breaks the order.
-func (s *streamSubscribe) checkOrdered(concurrency broker.Concurrency) error {
-	switch {
-	case s.group != "":
-		return s.refuse("Ordered with Group", "a consumer that is shared keeps no order", "a consumer with max_ack_pending 1, or Ordered without Group")
-	case concurrency > 1:
-		return s.refuse("Ordered with Concurrency", "messages that are handled at once have no order",
-			"Concurrency 1, or a subscription to each part of the subjects")
-	}
-	return nil
-}
-
 // inOrder subscribes with Ordered.
 func (s *streamSubscribe) inOrder(of *StreamConfig, pattern string) (*broker.Subscription, error) {
 	if of.Retention != LimitsRetention {
-		return nil, s.refuse("Subscribe to "+pattern+" with Ordered", "stream "+of.Name+" has not limits retention: what was lost on its way could not be read again",
-			"a stream with limits retention, or a consumer with max_ack_pending 1 and its Group")
+		return nil, natsrules.NoOrder(of.Name, of.Retention.String(), pattern)
 	}
 	o := &ordered{streamSubscribe: s, of: of.Name, done: make(chan struct{})}
 	var err error
-	if o.dispatcher, err = broker.NewSubscription(s.ctx, natsrules.JetStream, s.name, o.handle, s.others...); err != nil {
+	if o.dispatcher, err = broker.NewSubscription(s.ctx, natsrules.JetStream, s.name, o.handle, s.Others...); err != nil {
 		return nil, err
 	}
 	if err := o.create(pattern, s.start()); err != nil {
@@ -149,7 +136,7 @@ func (o *ordered) next(m *stream.Message) {
 // so that a drain may begin, in the caller's handler too.
 func (o *ordered) handle(ctx context.Context, d *broker.Delivery) error {
 	o.turn.Unlock()
-	return o.handler(ctx, d)
+	return o.Handler(ctx, d)
 }
 
 // stop is the drain's first stage: when it returns no further handler begins.

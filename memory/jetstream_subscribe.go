@@ -26,10 +26,12 @@ func (b *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler
 	if err := b.open(ctx, OpSubscribe, name); err != nil {
 		return nil, err
 	}
-	s := &streamSubscribe{JetStream: b, ctx: ctx, name: name, handler: h, others: withLogger(b.log, nil)}
-	if err := s.apply(opts); err != nil {
+	parsed, err := natsrules.ParseSubscribe(h, opts)
+	if err != nil {
 		return nil, err
 	}
+	parsed.Others = append(withLogger(b.log, nil), parsed.Others...)
+	s := &streamSubscribe{JetStream: b, Subscribing: parsed, ctx: ctx, name: name}
 	if err := b.failure(OpSubscribe); err != nil {
 		return nil, err
 	}
@@ -42,64 +44,18 @@ func (b *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler
 // streamSubscribe is one call of Subscribe.
 type streamSubscribe struct {
 	*JetStream
-	ctx     context.Context //nolint:containedctx // of one call
-	name    string
-	handler broker.Handler
-	group   string
-	from    *Start
-	ordered bool
-	others  []broker.SubscribeOption // for Consume
-}
-
-func (s *streamSubscribe) apply(opts []broker.SubscribeOption) error {
-	var errs []error
-	var concurrency broker.Concurrency
-	if s.handler == nil {
-		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
-	}
-	for _, opt := range opts {
-		switch o := opt.(type) {
-		case broker.Group:
-			s.group = string(o)
-			if !natsrules.ValidName(s.group) {
-				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: natsrules.NameLimit})
-			}
-		case Start:
-			s.from = &o
-		case Ordered:
-			s.ordered = true
-		case broker.Concurrency:
-			concurrency = o
-			s.others = append(s.others, opt)
-		default:
-			s.others = append(s.others, opt)
-		}
-	}
-	if s.group != "" && s.from != nil {
-		errs = append(errs, s.refuse("Start with Group", "where a durable consumer begins is fixed when it is created",
-			"ConsumerConfig.Start, or a subscription without Group"))
-	}
-	if s.ordered {
-		errs = append(errs, s.checkOrdered(concurrency))
-	}
-	return errors.Join(errs...)
-}
-
-func (*streamSubscribe) refuse(what, why, instead string) error {
-	return &broker.UnsupportedError{Backend: natsrules.JetStream, What: what, Why: why, Instead: instead}
+	natsrules.Subscribing
+	ctx  context.Context //nolint:containedctx // of one call
+	name string
 }
 
 // onQueue subscribes to a consumer that is named outright.
 func (s *streamSubscribe) onQueue(n natsrules.Consumer) (*broker.Subscription, error) {
-	if s.group == "" {
-		return nil, s.refuse("Subscribe to consumer "+n.String()+" without Group",
-			"a consumer gives each message to one of those that read it: it cannot fan out",
-			fmt.Sprintf("broker.Group(%q), or the subject in place of the consumer", n.Name))
+	if s.Group == "" {
+		return nil, natsrules.NoGroup(n)
 	}
 	if other, ok := s.joinGroup(n); !ok {
-		return nil, s.refuse("group "+s.group+" on consumer "+n.String(),
-			"all that read a consumer are one group, and this one is group "+other,
-			fmt.Sprintf("broker.Group(%q), or a consumer for each group", other))
+		return nil, natsrules.OtherGroup(s.Group, n, other)
 	}
 	if s.consumerOf(n) == nil {
 		return nil, failed(OpSubscribe, s.name, broker.ErrNotFound, nil)
@@ -112,14 +68,14 @@ func (s *streamSubscribe) onQueue(n natsrules.Consumer) (*broker.Subscription, e
 // subscribed.
 func (s *streamSubscribe) joinGroup(n natsrules.Consumer) (group string, ok bool) {
 	if _, named := s.queues[s.name]; !named {
-		return n.Name, s.group == n.Name
+		return n.Name, s.Group == n.Name
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.groups[n]; !taken {
-		s.groups[n] = s.group
+		s.groups[n] = s.Group
 	}
-	return s.groups[n], s.groups[n] == s.group
+	return s.groups[n], s.groups[n] == s.Group
 }
 
 // onSubject subscribes to what a pattern stands for.
@@ -132,11 +88,10 @@ func (s *streamSubscribe) onSubject(pattern string) (*broker.Subscription, error
 	case of == nil && isLiteral(pattern):
 		return nil, failed(OpSubscribe, s.name, broker.ErrNotFound, errNoStream)
 	case of == nil:
-		return nil, s.refuse("Subscribe to "+pattern, "no one stream has all subjects that this stands for",
-			"a pattern within the subjects of one stream, or core NATS")
-	case s.ordered:
+		return nil, natsrules.NotCovered(pattern)
+	case s.Ordered:
 		return s.inOrder(of, pattern)
-	case s.group == "":
+	case s.Group == "":
 		return s.fanOut(of, pattern)
 	}
 	return s.durable(of, pattern)
@@ -144,7 +99,7 @@ func (s *streamSubscribe) onSubject(pattern string) (*broker.Subscription, error
 
 // durable subscribes to the consumer that the group is.
 func (s *streamSubscribe) durable(of *StreamConfig, pattern string) (*broker.Subscription, error) {
-	n := natsrules.Consumer{Stream: of.Name, Name: s.group}
+	n := natsrules.Consumer{Stream: of.Name, Name: s.Group}
 	c := s.consumerOf(n)
 	if c == nil {
 		return nil, failed(OpSubscribe, s.name, broker.ErrNotFound, fmt.Errorf("no consumer %s; CreateConsumer makes one", n))
@@ -154,8 +109,7 @@ func (s *streamSubscribe) durable(of *StreamConfig, pattern string) (*broker.Sub
 		delivers = of.Subjects
 	}
 	if !slices.Equal(delivers, []string{pattern}) {
-		return nil, s.refuse("Subscribe to "+pattern+" in group "+s.group, fmt.Sprintf("consumer %s delivers %q", n, delivers),
-			"a consumer with that filter_subject, or "+n.String()+" in place of the subject")
+		return nil, natsrules.OtherFilter(pattern, s.Group, n, delivers)
 	}
 	return s.consume(consumerReceiver{s.JetStream, n.String(), false})
 }
@@ -178,18 +132,16 @@ func (r consumerReceiver) Receive(ctx context.Context, name string, limit int, o
 
 // start is where a consumer of the subscription's own begins.
 func (s *streamSubscribe) start() Start {
-	if s.from == nil || *s.from == (Start{}) {
+	if s.From == (Start{}) {
 		return FromNew()
 	}
-	return *s.from
+	return s.From
 }
 
 // fanOut makes a consumer for this subscription alone.
 func (s *streamSubscribe) fanOut(of *StreamConfig, pattern string) (*broker.Subscription, error) {
 	if of.Retention == WorkQueueRetention {
-		return nil, s.refuse("Subscribe to "+pattern+" without Group",
-			"stream "+of.Name+" is a work queue, which gives each message to one consumer: it cannot fan out",
-			"broker.Group with the name of its consumer, or a stream with limits or interest retention")
+		return nil, natsrules.NoFanOut(of.Name, pattern)
 	}
 	c := ConsumerConfig{Durable: fmt.Sprint("ephemeral-", s.ephemeral.Add(1)), FilterSubject: pattern, Start: s.start()}
 	if err := s.CreateConsumer(of.Name, c); err != nil {
@@ -230,7 +182,7 @@ func (s *streamSubscribe) remove(n natsrules.Consumer) {
 }
 
 func (s *streamSubscribe) consume(r broker.Receiver) (*broker.Subscription, error) {
-	sub, err := broker.Consume(s.ctx, r, s.name, s.handler, s.others...)
+	sub, err := broker.Consume(s.ctx, r, s.name, s.Handler, s.Others...)
 	if err != nil {
 		return nil, err
 	}

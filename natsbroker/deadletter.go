@@ -71,10 +71,7 @@ func (j *JetStream) rejection(reason string) *settlement {
 // copyToDeadLetter publishes the copy and waits until it is stored.
 func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason string) error {
 	if d.facts.dead.Subject == "" {
-		return &broker.UnsupportedError{
-			Backend: jsBackend, What: "Reject", Why: "consumer " + d.queue.String() + " has no dead-letter subject in its metadata",
-			Instead: "DeadLetters, with EnsureConsumer",
-		}
+		return natsrules.NoDeadLetters(d.queue.consumerName, "DeadLetters, with EnsureConsumer")
 	}
 	late, stop := j.until(ctx)
 	defer stop()

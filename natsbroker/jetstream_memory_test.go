@@ -58,7 +58,7 @@ func nativeConsumer(c memory.ConsumerConfig) jetstream.ConsumerConfig {
 		n.AckPolicy = jetstream.AckNonePolicy
 	}
 	if c.DeadLetters.Subject != "" {
-		n.Metadata = natsbroker.DeadLetters(c.DeadLetters).Metadata(nil)
+		n.Metadata = c.DeadLetters.Metadata(nil)
 	}
 	return n
 }

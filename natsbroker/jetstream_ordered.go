@@ -96,18 +96,14 @@ type ordered struct {
 // inOrder subscribes with Ordered.
 func (s *jsSubscribe) inOrder(stream *jetstream.StreamInfo, pattern string) (*broker.Subscription, error) {
 	if r := stream.Config.Retention; r != jetstream.LimitsPolicy {
-		return nil, &broker.UnsupportedError{
-			Backend: jsBackend, What: "Subscribe to " + pattern + " with Ordered",
-			Why:     fmt.Sprintf("stream %s has %v retention: what was lost on its way could not be read again", stream.Config.Name, r),
-			Instead: "a stream with limits retention, or a consumer with max_ack_pending 1 and its Group",
-		}
+		return nil, natsrules.NoOrder(stream.Config.Name, r.String(), pattern)
 	}
 	o := &ordered{
 		jsSubscribe: s, stream: stream.Config.Name, created: stream.Created,
 		config: s.orderedConfig(&stream.Config, pattern), over: make(chan struct{}),
 	}
 	var err error
-	if o.dispatcher, err = broker.NewSubscription(s.ctx, jsBackend, s.name, o.handle, s.others...); err != nil {
+	if o.dispatcher, err = broker.NewSubscription(s.ctx, jsBackend, s.name, o.handle, s.Others...); err != nil {
 		return nil, err
 	}
 	if err := o.create(s.ctx, o.config); err != nil {
@@ -181,7 +177,7 @@ func (o *ordered) read() {
 }
 
 func (o *ordered) tell(err error) {
-	o.dispatcher.Drop(0, o.failure("receive", o.name, err)) // none is lost
+	o.dispatcher.Tell(o.failure("receive", o.name, err)) // none is lost
 }
 
 // fetch handles what one request brings. After an error the consumer is made
@@ -237,7 +233,7 @@ func (o *ordered) next(msg *nats.Msg) error {
 // now, so that a drain may begin, in the caller's handler too.
 func (o *ordered) handle(ctx context.Context, d *broker.Delivery) error {
 	o.turn.Unlock()
-	return o.handler(ctx, d)
+	return o.Handler(ctx, d)
 }
 
 // renew makes a consumer for what comes after the last message.

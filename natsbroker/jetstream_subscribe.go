@@ -3,7 +3,6 @@ package natsbroker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,10 +44,12 @@ func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler
 	if err := j.ready(ctx, op, name); err != nil {
 		return nil, err
 	}
-	s := &jsSubscribe{JetStream: j, ctx: ctx, name: name, handler: h, others: []broker.SubscribeOption{broker.Logger{Logger: j.logger}}}
-	if err := s.apply(opts); err != nil {
+	parsed, err := natsrules.ParseSubscribe(h, opts)
+	if err != nil {
 		return nil, err
 	}
+	parsed.Others = append([]broker.SubscribeOption{broker.Logger{Logger: j.logger}}, parsed.Others...)
+	s := &jsSubscribe{JetStream: j, Subscribing: parsed, ctx: ctx, name: name}
 	sub, err := s.start()
 	switch {
 	case err == nil:
@@ -62,64 +63,9 @@ func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler
 // jsSubscribe is one call of Subscribe.
 type jsSubscribe struct {
 	*JetStream
-	ctx     context.Context //nolint:containedctx // of one call
-	name    string
-	handler broker.Handler
-	group   string
-	from    Start
-	ordered bool
-	others  []broker.SubscribeOption // for Consume
-}
-
-func (s *jsSubscribe) apply(opts []broker.SubscribeOption) error {
-	var errs []error
-	var concurrency broker.Concurrency
-	started := false
-	if s.handler == nil {
-		errs = append(errs, &broker.FieldError{Field: "Handler", Value: "nil", Limit: "a function"})
-	}
-	for _, opt := range opts {
-		switch o := opt.(type) {
-		case broker.Group:
-			s.group = string(o)
-			if !natsrules.ValidName(s.group) {
-				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.group, Limit: natsrules.NameLimit})
-			}
-		case Start:
-			s.from, started = o, true
-		case Ordered:
-			s.ordered = true
-		case broker.Concurrency:
-			concurrency = o
-			s.others = append(s.others, opt)
-		default:
-			s.others = append(s.others, opt)
-		}
-	}
-	if s.group != "" && started {
-		errs = append(errs, &broker.UnsupportedError{
-			Backend: jsBackend, What: "Start with Group", Why: "where a durable consumer begins is fixed when it is created",
-			Instead: "deliver_policy of the consumer, or a subscription without Group",
-		})
-	}
-	if s.ordered {
-		errs = append(errs, s.checkOrdered(concurrency))
-	}
-	return errors.Join(errs...)
-}
-
-// checkOrdered refuses what breaks the order.
-func (s *jsSubscribe) checkOrdered(concurrency broker.Concurrency) error {
-	refuse := func(what, why, instead string) error {
-		return &broker.UnsupportedError{Backend: jsBackend, What: "Ordered with " + what, Why: why, Instead: instead}
-	}
-	switch {
-	case s.group != "":
-		return refuse("Group", "a consumer that is shared keeps no order", "a consumer with max_ack_pending 1, or Ordered without Group")
-	case concurrency > 1:
-		return refuse("Concurrency", "messages that are handled at once have no order", "Concurrency 1, or a subscription to each part of the subjects")
-	}
-	return nil
+	natsrules.Subscribing
+	ctx  context.Context //nolint:containedctx // of one call
+	name string
 }
 
 func (s *jsSubscribe) start() (*broker.Subscription, error) {
@@ -138,9 +84,9 @@ func (s *jsSubscribe) start() (*broker.Subscription, error) {
 		return nil, notCovered(pattern)
 	}
 	switch {
-	case s.ordered:
+	case s.Ordered:
 		return s.inOrder(info, pattern)
-	case s.group == "":
+	case s.Group == "":
 		return s.ephemeral(&info.Config, pattern)
 	}
 	return s.durable(&info.Config, pattern)
@@ -151,28 +97,17 @@ func notCovered(pattern string) error {
 	if subject.CheckPublish(pattern) == nil {
 		return errNoStream
 	}
-	return &broker.UnsupportedError{
-		Backend: jsBackend, What: "Subscribe to " + pattern, Why: "no one stream has all subjects that this stands for",
-		Instead: "a pattern within the subjects of one stream, or core NATS",
-	}
+	return natsrules.NotCovered(pattern)
 }
 
 // onQueue subscribes to a consumer that is named outright.
 func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
-	if s.group == "" {
-		return nil, &broker.UnsupportedError{
-			Backend: jsBackend, What: "Subscribe to consumer " + n.String() + " without Group",
-			Why:     "a consumer gives each message to one of those that read it: it cannot fan out",
-			Instead: fmt.Sprintf("broker.Group(%q), or the subject in place of the consumer", n.Name),
-		}
+	if s.Group == "" {
+		return nil, natsrules.NoGroup(n)
 	}
 	_, named := s.options.Queues[s.name]
 	if other, ok := s.joinGroup(n, named); !ok {
-		return nil, &broker.UnsupportedError{
-			Backend: jsBackend, What: "group " + s.group + " on consumer " + n.String(),
-			Why:     "all that read a consumer are one group, and this one is group " + other,
-			Instead: fmt.Sprintf("broker.Group(%q), or a consumer for each group", other),
-		}
+		return nil, natsrules.OtherGroup(s.Group, n, other)
 	}
 	if _, err := s.look(s.ctx, s.queue(n), 0); err != nil {
 		return nil, err
@@ -185,19 +120,19 @@ func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
 // subscribed.
 func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bool) {
 	if !named {
-		return n.Name, s.group == n.Name
+		return n.Name, s.Group == n.Name
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.groups[n]; !taken {
-		s.groups[n] = s.group
+		s.groups[n] = s.Group
 	}
-	return s.groups[n], s.groups[n] == s.group
+	return s.groups[n], s.groups[n] == s.Group
 }
 
 // durable subscribes to the consumer that the group is.
 func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
-	n := consumerName{Stream: stream.Name, Name: s.group}
+	n := consumerName{Stream: stream.Name, Name: s.Group}
 	info, err := s.consumerInfo(s.ctx, n)
 	if err != nil {
 		return nil, err
@@ -206,11 +141,7 @@ func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*
 		return nil, err
 	}
 	if !delivers(stream, &info.Config, pattern) {
-		return nil, &broker.UnsupportedError{
-			Backend: jsBackend, What: "Subscribe to " + pattern + " in group " + s.group,
-			Why:     fmt.Sprintf("consumer %s delivers %q", n, effectiveFilters(stream, &info.Config)),
-			Instead: "a consumer with that filter_subject, or " + n.String() + " in place of the subject",
-		}
+		return nil, natsrules.OtherFilter(pattern, s.Group, n, effectiveFilters(stream, &info.Config))
 	}
 	return s.consume(aliased{s.JetStream, n.String()}, s.name, nil)
 }
@@ -235,11 +166,7 @@ func (a aliased) Receive(ctx context.Context, _ string, limit int, opts ...broke
 // ephemeral makes a consumer for this subscription alone.
 func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
 	if stream.Retention == jetstream.WorkQueuePolicy {
-		return nil, &broker.UnsupportedError{
-			Backend: jsBackend, What: "Subscribe to " + pattern + " without Group",
-			Why:     "stream " + stream.Name + " is a work queue, which gives each message to one consumer: it cannot fan out",
-			Instead: "broker.Group with the name of its consumer, or a stream with limits or interest retention",
-		}
+		return nil, natsrules.NoFanOut(stream.Name, pattern)
 	}
 	cfg := s.privateConfig(stream, pattern, idleLimit)
 	cfg.AckPolicy = jetstream.AckExplicitPolicy
@@ -259,7 +186,7 @@ func (s *jsSubscribe) privateConfig(stream *jetstream.StreamConfig, pattern stri
 		idle = min(idle, limit)
 	}
 	c := jetstream.ConsumerConfig{FilterSubject: pattern, InactiveThreshold: idle}
-	begin(&c, s.from)
+	begin(&c, s.From)
 	return c
 }
 
@@ -277,7 +204,7 @@ func (p private) Receive(ctx context.Context, name string, limit int, opts ...br
 
 // consume starts the runtime. own is the consumer to remove when it is over.
 func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName) (*broker.Subscription, error) {
-	sub, err := broker.Consume(s.ctx, r, name, s.handler, s.others...)
+	sub, err := broker.Consume(s.ctx, r, name, s.Handler, s.Others...)
 	if own == nil {
 		return s.started(sub, err, nil)
 	}
