@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,13 +30,10 @@ type event struct {
 	leaseEnd time.Time
 }
 
-// window is when a fault lasted.
-type window struct{ begin, end time.Time }
-
-// ackMargin is how long before a fault a delete may have been confirmed that the
-// cluster forgets in it: delivery is at least once, and a new leader was seen to
-// deliver 237 messages anew, a third of a second of load. They are counted.
-const ackMargin = time.Second
+// rounding is by how much a lease may end early with a new leader: what a server
+// recovers has whole seconds (nats-server 2.15, server/store.go,
+// encodeConsumerState).
+const rounding = time.Second
 
 // consumerLog is what all receivers of one consumer saw, in that order.
 type consumerLog struct {
@@ -74,12 +72,23 @@ func (l *consumerLog) handled() int {
 	return len(l.seen)
 }
 
+// entry is a message in the stream.
+type entry struct {
+	message  message
+	sequence uint64
+	at       time.Time
+}
+
+func (e entry) String() string {
+	return fmt.Sprintf("as %d at %s", e.sequence, e.at.UTC().Format("15:04:05.000"))
+}
+
 // history is what became of the messages of one run.
 type history struct {
 	acked  map[message]bool // acknowledged to their publisher
-	stored []message        // what the stream has, in its order
+	stored []entry          // what the stream has, in its order
 	logs   []*consumerLog
-	faults []window
+	faults []time.Time // when each began
 }
 
 // verdict is what is wrong with a history, and its figures.
@@ -89,7 +98,8 @@ type verdict struct {
 	disorder   []string
 	repeated   int // deliveries of a message that was delivered before
 	early      int // of these, before the lease of the delivery before was over
-	forgotten  int // of these, after a delete that was confirmed around a fault
+	crossed    int // of these, after a delete that was confirmed when that lease had ended
+	fresh      int // deletes that were confirmed within a second before a fault
 }
 
 func (v verdict) ok() bool { return len(v.lost)+len(v.duplicates)+len(v.disorder) == 0 }
@@ -115,22 +125,23 @@ func judge(h history) verdict {
 }
 
 func (v *verdict) stream(h history) {
-	times := map[message]int{}
+	entries := map[message][]string{}
 	last := map[int]int{}
-	for _, m := range h.stored {
-		times[m]++
+	for _, e := range h.stored {
+		m := e.message
+		entries[m] = append(entries[m], e.String())
 		if m.n < last[m.key] {
 			v.disorder = append(v.disorder, fmt.Sprintf("%v is stored after %d", m, last[m.key]))
 		}
 		last[m.key] = max(last[m.key], m.n)
 	}
-	for _, m := range sorted(times) {
-		if n := times[m]; n > 1 {
-			v.duplicates = append(v.duplicates, fmt.Sprintf("%v is stored %d times", m, n))
+	for _, m := range sorted(entries) {
+		if all := entries[m]; len(all) > 1 {
+			v.duplicates = append(v.duplicates, fmt.Sprintf("%v is stored %d times: %s", m, len(all), strings.Join(all, ", ")))
 		}
 	}
 	for _, m := range sorted(h.acked) {
-		if times[m] == 0 {
+		if entries[m] == nil {
 			v.lost = append(v.lost, fmt.Sprintf("%v is not in the stream", m))
 		}
 	}
@@ -155,13 +166,19 @@ func (v *verdict) delivered(h history, l *consumerLog) {
 }
 
 // repeats explains each further delivery of a message: one before it was not
-// settled, or a fault has made the cluster forget that it was.
+// deleted, or its lease had ended when its delete was confirmed, so that the
+// further one may have been on its way. A delete that was confirmed in time holds,
+// also if the leader dies: the server answers once a majority has it (nats-server
+// 2.15, server/jetstream_cluster.go, processReplicatedAck).
 func (v *verdict) repeats(h history, l *consumerLog) {
 	deleted := map[message]time.Time{}
 	leases := map[message]time.Time{}
 	for _, e := range l.events {
 		if e.deleted {
 			deleted[e.message] = e.at
+			if h.justBefore(e.at) {
+				v.fresh++
+			}
 			continue
 		}
 		lease, again := leases[e.message]
@@ -176,8 +193,8 @@ func (v *verdict) repeats(h history, l *consumerLog) {
 		confirmed, ok := deleted[e.message]
 		switch {
 		case !ok:
-		case h.during(confirmed):
-			v.forgotten++
+		case confirmed.After(lease.Add(-rounding)):
+			v.crossed++
 		default:
 			v.duplicates = append(v.duplicates, fmt.Sprintf("%v, attempt %d, came to %s %v after its delete was confirmed",
 				e.message, e.attempt, l.name, e.at.Sub(confirmed)))
@@ -185,10 +202,10 @@ func (v *verdict) repeats(h history, l *consumerLog) {
 	}
 }
 
-// during reports whether something was going on in the cluster.
-func (h history) during(at time.Time) bool {
-	return slices.ContainsFunc(h.faults, func(f window) bool {
-		return at.After(f.begin.Add(-ackMargin)) && at.Before(f.end)
+// justBefore reports whether a fault follows within a second.
+func (h history) justBefore(at time.Time) bool {
+	return slices.ContainsFunc(h.faults, func(fault time.Time) bool {
+		return at.Before(fault) && fault.Sub(at) < time.Second
 	})
 }
 

@@ -41,7 +41,7 @@ func TestJudge(t *testing.T) {
 		name   string
 		stored []int // nil: 1, 2, 3
 		strict bool
-		fault  int // its second, 0: none
+		fault  int // its second, and half; 0: none
 		events events
 		want   verdict
 	}{
@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "stored twice", stored: []int{1, 2, 2, 3}, events: events{got(1, 1), got(2, 1), got(3, 1)},
-			want: verdict{duplicates: []string{"0-2 is stored 2 times"}},
+			want: verdict{duplicates: []string{"0-2 is stored 2 times: as 2 at 00:00:02.000, as 3 at 00:00:03.000"}},
 		},
 		{
 			name: "stored in another order", stored: []int{1, 3, 2}, events: events{got(1, 1), got(2, 1), got(3, 1)},
@@ -68,11 +68,17 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "forgotten in a fault", fault: 1, events: events{got(1, 1), deleted(1), got(1, 2), got(2, 1), got(3, 1)},
-			want: verdict{repeated: 1, early: 1, forgotten: 1},
+			want: verdict{repeated: 1, early: 1, fresh: 1, duplicates: []string{"0-1, attempt 2, came to c 1s after its delete was confirmed"}},
 		},
 		{
-			name: "forgotten long before the fault", fault: 3, events: events{got(1, 1), deleted(1), got(1, 2), got(2, 1), got(3, 1)},
-			want: verdict{repeated: 1, early: 1, duplicates: []string{"0-1, attempt 2, came to c 1s after its delete was confirmed"}},
+			name: "deleted before a fault", fault: 3,
+			events: events{got(1, 1), deleted(1), got(2, 1), deleted(2), got(3, 1), deleted(3)},
+			want:   verdict{fresh: 1},
+		},
+		{
+			name:   "deleted when it may have been on its way again",
+			events: slices.Concat(events{got(1, 1)}, pause(9), events{deleted(1), got(1, 2), got(2, 1), got(3, 1)}),
+			want:   verdict{repeated: 1, crossed: 1},
 		},
 		{
 			name: "delivered again after the lease", strict: true,
@@ -108,8 +114,8 @@ func TestJudge(t *testing.T) {
 			if tt.stored == nil {
 				tt.stored = []int{1, 2, 3}
 			}
-			for _, n := range tt.stored {
-				h.stored = append(h.stored, message{n: n})
+			for i, n := range tt.stored {
+				h.stored = append(h.stored, entry{message{n: n}, uint64(i + 1), begun.Add(time.Duration(i+1) * time.Second)})
 			}
 			l := &consumerLog{name: "c", keys: []int{0}, strict: tt.strict}
 			for second, e := range tt.events {
@@ -119,16 +125,15 @@ func TestJudge(t *testing.T) {
 			}
 			h.logs = append(h.logs, l)
 			if tt.fault > 0 {
-				at := begun.Add(time.Duration(tt.fault) * time.Second)
-				h.faults = []window{{at, at.Add(time.Second)}}
+				h.faults = []time.Time{begun.Add(time.Duration(tt.fault)*time.Second + time.Second/2)}
 			}
 			v := judge(h)
 			if !slices.Equal(v.lost, tt.want.lost) || !slices.Equal(v.duplicates, tt.want.duplicates) || !slices.Equal(v.disorder, tt.want.disorder) {
 				t.Errorf("found %+v, want %+v", v, tt.want)
 			}
-			if v.repeated != tt.want.repeated || v.early != tt.want.early || v.forgotten != tt.want.forgotten {
-				t.Errorf("repeated %d, early %d, forgotten %d, want %d, %d, %d", v.repeated, v.early, v.forgotten,
-					tt.want.repeated, tt.want.early, tt.want.forgotten)
+			if v.repeated != tt.want.repeated || v.early != tt.want.early || v.crossed != tt.want.crossed || v.fresh != tt.want.fresh {
+				t.Errorf("repeated %d, early %d, crossed %d, fresh %d, want %d, %d, %d, %d", v.repeated, v.early, v.crossed, v.fresh,
+					tt.want.repeated, tt.want.early, tt.want.crossed, tt.want.fresh)
 			}
 			if v.ok() != tt.want.ok() {
 				t.Errorf("ok = %v", v.ok())

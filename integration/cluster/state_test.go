@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func (r *run) settled(t *testing.T, consumer string) bool {
 }
 
 // stored reads the stream with nats.go alone.
-func (r *run) stored(t *testing.T) []message {
+func (r *run) stored(t *testing.T) []entry {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -88,17 +89,18 @@ func (r *run) stored(t *testing.T) []message {
 		t.Fatal(err)
 	}
 	defer next.Stop()
-	var all []message
+	var all []entry
 	for range s.CachedInfo().State.Msgs {
 		msg, err := next.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			t.Fatalf("reading the stream after %d messages: %v", len(all), err)
 		}
 		m, err := parse(msg.Subject(), msg.Data())
-		if err != nil {
+		about, noAbout := msg.Metadata()
+		if err := errors.Join(err, noAbout); err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, m)
+		all = append(all, entry{m, about.Sequence.Stream, about.Timestamp})
 	}
 	return all
 }
