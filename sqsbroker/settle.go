@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -214,16 +215,10 @@ func (b *Broker) carryOut(ctx context.Context, s *settling) error {
 	return cutOff(ctx, s.err)
 }
 
-// carryOutAll settles several.
+// carryOutAll settles several, in calls of their own.
 func (b *Broker) carryOutAll(ctx context.Context, todo []*settling, errs []error) {
 	for len(todo) > 0 {
-		for _, batch := range batches(todo) {
-			if batch[0].deletes() {
-				b.deleteCall(ctx, batch[0].url, batch)
-			} else {
-				b.changeCall(ctx, batch[0].url, batch)
-			}
-		}
+		b.callAll(ctx, batches(todo))
 		for _, s := range todo {
 			errs[s.index] = s.err
 		}
@@ -233,6 +228,29 @@ func (b *Broker) carryOutAll(ctx context.Context, todo []*settling, errs []error
 		}
 	}
 }
+
+// callAll makes the calls at once, so that one that is slow costs the others no
+// lease, but no more than maxInFlight at a time.
+func (b *Broker) callAll(ctx context.Context, calls [][]*settling) {
+	var flying sync.WaitGroup
+	free := make(chan struct{}, maxInFlight)
+	for _, call := range calls {
+		if call[0].inOrder() || len(calls) == 1 {
+			b.settleCall(ctx, call[0].url, call)
+			continue
+		}
+		free <- struct{}{}
+		flying.Go(func() {
+			defer func() { <-free }()
+			b.settleCall(ctx, call[0].url, call)
+		})
+	}
+	flying.Wait()
+}
+
+// inOrder reports whether the calls go one after the other: what is released on
+// a FIFO queue may be received at once, before what is released later.
+func (s *settling) inOrder() bool { return s.op == opRelease && s.queue.fifo }
 
 // deletes reports whether s is for DeleteMessageBatch.
 func (s *settling) deletes() bool { return s.op == opDelete || s.op == opReject }
@@ -253,46 +271,59 @@ func batches(all []*settling) [][]*settling {
 	return split
 }
 
-// deleteCall makes one call, and leaves each one's result in it.
-func (b *Broker) deleteCall(ctx context.Context, url string, batch []*settling) {
+// settleCall makes one call, and leaves each one's result in it.
+func (b *Broker) settleCall(ctx context.Context, url string, batch []*settling) {
+	call := b.changeBatch
+	if batch[0].deletes() {
+		call = b.deleteBatch
+	}
+	before := time.Now() // SQS counts from a later moment
+	done, notDone, err := call(ctx, url, batch)
+	if err != nil {
+		callFailed(ctx, batch, err)
+		return
+	}
+	unanswered(batch)
+	for _, id := range done {
+		succeeded(batch, id, before)
+	}
+	failed(ctx, batch, notDone)
+}
+
+// deleteBatch returns what SQS says of each entry.
+func (b *Broker) deleteBatch(ctx context.Context, url string, batch []*settling) (done []*string, notDone []types.BatchResultErrorEntry, err error) {
 	entries := make([]types.DeleteMessageBatchRequestEntry, len(batch))
 	for i, s := range batch {
 		entries[i] = types.DeleteMessageBatchRequestEntry{
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: s.native.ReceiptHandle,
 		}
 	}
-	before := time.Now()
-	out, err := b.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime)
+	out, err := b.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime, triesInTime(ctx))
 	if err != nil {
-		callFailed(ctx, batch, err)
-		return
+		return nil, nil, err
 	}
-	unanswered(batch)
 	for _, e := range out.Successful {
-		succeeded(batch, e.Id, before)
+		done = append(done, e.Id)
 	}
-	failed(ctx, batch, out.Failed)
+	return done, out.Failed, nil
 }
 
-// changeCall makes one call, and leaves each one's result in it.
-func (b *Broker) changeCall(ctx context.Context, url string, batch []*settling) {
+// changeBatch is the same for visibility timeouts.
+func (b *Broker) changeBatch(ctx context.Context, url string, batch []*settling) (done []*string, notDone []types.BatchResultErrorEntry, err error) {
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
 	for i, s := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: s.native.ReceiptHandle, VisibilityTimeout: s.seconds,
 		}
 	}
-	before := time.Now() // SQS counts from a later moment
-	out, err := b.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime)
+	out, err := b.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: entries}, answeredInTime, triesInTime(ctx))
 	if err != nil {
-		callFailed(ctx, batch, err)
-		return
+		return nil, nil, err
 	}
-	unanswered(batch)
 	for _, e := range out.Successful {
-		succeeded(batch, e.Id, before)
+		done = append(done, e.Id)
 	}
-	failed(ctx, batch, out.Failed)
+	return done, out.Failed, nil
 }
 
 // callFailed gives each delivery of a call that failed as a whole its error.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
@@ -56,4 +57,33 @@ func (c impatient) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// maxPause is the longest pause between the tries of a call that a lease may
+// hang on: the AWS client's own, of up to 20 s, are longer than a heartbeat has.
+const maxPause = time.Second
+
+// triesInTime keeps the pauses between a call's tries short, so that all of them
+// are made before ctx ends.
+func triesInTime(ctx context.Context) func(*sqs.Options) {
+	return func(o *sqs.Options) {
+		if inner, ok := o.Retryer.(aws.RetryerV2); ok {
+			o.Retryer = shortPauses{inner, ctx}
+		}
+	}
+}
+
+type shortPauses struct {
+	aws.RetryerV2
+	ctx context.Context
+}
+
+// RetryDelay leaves as much time for the tries as goes on pauses.
+func (s shortPauses) RetryDelay(try int, err error) (time.Duration, error) {
+	pause, err := s.RetryerV2.RetryDelay(try, err)
+	pause = min(pause, maxPause)
+	if deadline, bounded := s.ctx.Deadline(); bounded {
+		pause = min(pause, max(time.Until(deadline)/4, 0))
+	}
+	return pause, err
 }

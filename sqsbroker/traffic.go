@@ -48,16 +48,13 @@ func (b *Broker) newTraffic(url string) *traffic {
 	limits := coalesce.Limits{Count: sqsrules.MaxBatch, InFlight: maxInFlight, Patience: patience}
 	sends := limits
 	sends.Size = sqsrules.MaxBatchSize
+	settle := func(ctx context.Context, call []*settling) { b.settleCall(ctx, url, call) }
 	return &traffic{
 		sends: coalesce.New(sends, func(ctx context.Context, call []*parcel) {
 			b.send(ctx, url, call)
 		}),
-		deletes: coalesce.New(limits, func(ctx context.Context, call []*settling) {
-			b.deleteCall(ctx, url, call)
-		}),
-		changes: coalesce.New(limits, func(ctx context.Context, call []*settling) {
-			b.changeCall(ctx, url, call)
-		}),
+		deletes: coalesce.New(limits, settle),
+		changes: coalesce.New(limits, settle),
 	}
 }
 
