@@ -117,3 +117,43 @@ func ExampleJetStream_Redrive() {
 	// <nil>
 	// 1 <nil>
 }
+
+// A transfer is both of its messages or none.
+func ExampleJetStream_PublishAtomic() {
+	ctx := context.Background()
+	b := memory.NewJetStream(nil)
+	defer func() { _ = b.Close(ctx) }()
+	accounts := memory.StreamConfig{Name: "ACCOUNTS", Subjects: []string{"accounts.*"}, AllowAtomicPublish: true}
+	if _, err := b.EnsureStream(ctx, accounts); err != nil {
+		fmt.Println(err)
+		return
+	}
+	receipts, err := b.PublishAtomic(ctx, []broker.Message{
+		{Subject: "accounts.anna", Body: []byte("-5"), DedupID: "transfer-1-from"},
+		{Subject: "accounts.bert", Body: []byte("+5"), DedupID: "transfer-1-to"},
+	})
+	fmt.Println(len(receipts), "stored:", err)
+	_, err = b.PublishAtomic(ctx, []broker.Message{
+		{Subject: "accounts.anna", Body: []byte("-7")},
+		{Subject: "accounts.bert", Body: []byte("+5"), DedupID: "transfer-1-to"},
+	})
+	fmt.Println("a duplicate:", errors.Is(err, memory.ErrDuplicate))
+	// Output:
+	// 2 stored: <nil>
+	// a duplicate: true
+}
+
+// What is there and differs is told, in the words of JetStream's API, and left as it
+// is.
+func ExampleJetStream_EnsureStream() {
+	ctx := context.Background()
+	b := memory.NewJetStream(nil)
+	defer func() { _ = b.Close(ctx) }()
+	for _, age := range []time.Duration{time.Hour, 2 * time.Hour} {
+		e, err := b.EnsureStream(ctx, memory.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, MaxAge: age})
+		fmt.Println(e.Created, e.Drift, err)
+	}
+	// Output:
+	// true [] <nil>
+	// false [max_age is 1h0m0s, want 2h0m0s] <nil>
+}
