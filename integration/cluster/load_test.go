@@ -163,13 +163,18 @@ type receiver struct {
 
 func (r *receiver) subscribe(t *testing.T, l *consumerLog) {
 	t.Helper()
-	await(t, "a subscription to "+l.name, func() bool { // its leader may have died with the fault before
-		sub, err := r.js.Subscribe(t.Context(), stream+"/"+l.name, r.handler(l), broker.Group(l.name),
+	var err error
+	defer func() {
+		if err != nil {
+			t.Log(err)
+		}
+	}()
+	await(t, "a subscription to "+l.name, func() bool { // its leader may have died in the fault before
+		var sub *broker.Subscription
+		sub, err = r.js.Subscribe(t.Context(), stream+"/"+l.name, r.handler(l), broker.Group(l.name),
 			r.observer(l), broker.OnError(r.failed))
 		if err == nil {
 			r.subs = append(r.subs, sub)
-		} else if e, ok := errors.AsType[*broker.Error](err); !ok || !e.Retryable {
-			t.Fatal(err)
 		}
 		return err == nil
 	})
