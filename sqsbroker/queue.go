@@ -132,6 +132,16 @@ func (q *queue) look(ctx context.Context, maxAge time.Duration) (string, *attrib
 	return "", nil, err
 }
 
+// doubt has the attributes read anew by whoever looks at them next, at whatever
+// age. If that fails, the earlier ones go on to stand.
+func (q *queue) doubt() {
+	if a := q.seen.Load(); a != nil {
+		old := *a
+		old.readAt = time.Time{} // since when more than anyAge has passed
+		q.seen.CompareAndSwap(a, &old)
+	}
+}
+
 func (q *queue) fetchAttributes(ctx context.Context) (*attributes, error) {
 	a, err := q.readAttributes(ctx)
 	if permissionMissing(err) {

@@ -85,6 +85,9 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 		for _, p := range call {
 			p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
 		}
+		if len(call) > 1 && errors.Is(call[0].err, broker.ErrInvalid) && !errors.Is(call[0].err, broker.ErrOutcomeUnknown) {
+			b.sendApart(ctx, url, call)
+		}
 		return
 	}
 	for _, p := range call {
@@ -103,6 +106,30 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 		}
 	}
 	keepOrder(call)
+}
+
+// sendApart is for a call that SQS has refused as a whole. One message is enough
+// for that, such as one without a DedupID on a queue that needs it, and the
+// others may be those of other callers: each is sent alone, in order, and behind
+// one that fails none of its group.
+func (b *Broker) sendApart(ctx context.Context, url string, call []*parcel) {
+	failed := map[string]*broker.Error{} // by group
+	for _, p := range call {
+		p.queue.doubt() // what is known of it let the message through
+		if first := failed[p.key]; first != nil {
+			p.err = skipped(p.subject, first.Retryable)
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			p.err = notCalled(opPublish, p.subject, err)
+		} else {
+			p.err = nil
+			b.sendOne(ctx, url, p)
+		}
+		if e, ok := errors.AsType[*broker.Error](p.err); ok && p.key != "" {
+			failed[p.key] = e
+		}
+	}
 }
 
 // keepOrder takes back what may be sent again where that would break the order
