@@ -103,7 +103,7 @@ type JetStreamOptions struct {
 	// context has no deadline; 0: [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
 	// Ignore are optional fields of messages to be dropped on purpose, instead of
-	// refused.
+	// refused; of requests and replies, those that core NATS cannot honour.
 	Ignore broker.Fields
 	// StreamWait is how long a publish is tried again, every 250 ms, while no
 	// stream has its subject; 0 fails at once.
@@ -134,7 +134,8 @@ func NewJetStream(o *JetStreamOptions) *JetStream {
 		streamWait: o.StreamWait,
 		maxPayload: int64(cmp.Or(max(0, o.MaxPayload), defaultMaxPayload)),
 		core: newCoreNATS(&CoreNATSOptions{
-			Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, MaxPayload: o.MaxPayload, WorstCase: o.WorstCase,
+			Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, Ignore: o.Ignore & natsrules.Refused,
+			MaxPayload: o.MaxPayload, WorstCase: o.WorstCase,
 		}, a),
 		engine:    engine,
 		activity:  a,

@@ -51,17 +51,21 @@ func New(nc *nats.Conn, o *Options) (*Broker, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	err := o.check()
-	switch {
-	case nc == nil:
-		err = errors.Join(&broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}, err)
-	case o.RefuseWhileDown && nc.Opts.ReconnectBufSize >= 0:
-		err = errors.Join(err, buffers(nc.Opts.ReconnectBufSize))
-	}
-	if err != nil {
+	if err := errors.Join(checkConn(nc, o.RefuseWhileDown), o.check()); err != nil {
 		return nil, err
 	}
 	return newBroker(nc, o), nil
+}
+
+// checkConn checks a connection that the caller dialed.
+func checkConn(nc *nats.Conn, refuseWhileDown bool) error {
+	switch {
+	case nc == nil:
+		return &broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}
+	case refuseWhileDown && nc.Opts.ReconnectBufSize >= 0:
+		return buffers(nc.Opts.ReconnectBufSize)
+	}
+	return nil
 }
 
 // buffers is the error of a connection that lets wait what is to be refused.

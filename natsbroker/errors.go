@@ -73,10 +73,14 @@ func failure(op, subject string, err error) *broker.Error {
 	}
 }
 
-// failure adds why the connection was closed, if it was.
+// failure adds why the connection was closed, if it was, and why nothing waits
+// for it.
 func (b *Broker) failure(op, subject string, err error) *broker.Error {
-	if errors.Is(err, nats.ErrConnectionClosed) {
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed):
 		err = b.closedBecause(err)
+	case errors.Is(err, nats.ErrReconnectBufExceeded):
+		err = b.bufferFull(err)
 	}
 	return failure(op, subject, err)
 }

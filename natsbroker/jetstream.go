@@ -79,10 +79,7 @@ func NewJetStream(nc *nats.Conn, o *JetStreamOptions) (*JetStream, error) {
 	if o == nil {
 		o = &JetStreamOptions{}
 	}
-	if err := o.check(); err != nil || nc == nil {
-		if nc == nil {
-			err = errors.Join(&broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}, err)
-		}
+	if err := errors.Join(checkConn(nc, o.RefuseWhileDown), o.check()); err != nil {
 		return nil, err
 	}
 	return newJetStream(newBroker(nc, o.core()), o)

@@ -31,8 +31,20 @@ type JetStreamOptions struct {
 	RequestTimeout time.Duration
 	// Ignore drops optional fields of messages (ReplyTo, Key, Tenant, Delay,
 	// TTL) instead of refusing the message. A configuration says so on purpose;
-	// nothing is dropped by default.
+	// nothing is dropped by default. Of requests and replies, it drops what core
+	// NATS cannot honour, so not their ReplyTo.
 	Ignore broker.Fields
+	// Service makes the responders that [broker.As] gives known as a NATS service;
+	// see [Options].
+	Service Service
+	// RefuseWhileDown refuses what is published, requested or settled while the
+	// connection is down, with [broker.ErrUnavailable], in place of letting it wait
+	// in the client's buffer; see [Options].
+	RefuseWhileDown bool
+	// OnLoss is told what a lost connection may have done to replies, which nobody
+	// acknowledges; see [Options]. From the first reply on, its numbers are of all
+	// that the connection sends, though what is published here has its answer.
+	OnLoss func(Loss)
 	// OnState is told when the connection's state changes; see [Options].
 	OnState func(State, error)
 	// Domain is the JetStream domain to talk to, "" for the connection's own.
@@ -65,9 +77,13 @@ func (o *JetStreamOptions) setDefaults() {
 	}
 }
 
-// core is what the Broker on the same connection is made with.
+// core is what the Broker on the same connection is made with. There is no
+// Confirm: what is published through it is replies, which never wait for that.
 func (o *JetStreamOptions) core() *Options {
-	return &Options{Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, OnState: o.OnState}
+	return &Options{
+		Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, Ignore: o.Ignore & natsrules.Refused,
+		Service: o.Service, RefuseWhileDown: o.RefuseWhileDown, OnLoss: o.OnLoss, OnState: o.OnState,
+	}
 }
 
 // check returns all problems of o in one error.

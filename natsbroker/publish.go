@@ -121,9 +121,6 @@ func (b *Broker) sendFailure(op string, m *broker.Message, err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return natsrules.TooLarge(m, b.conn.MaxPayload())
 	}
-	if errors.Is(err, nats.ErrReconnectBufExceeded) {
-		err = b.bufferFull(err)
-	}
 	e := b.failure(op, m.Subject, err)
 	// A failed write to the socket may have got a part through.
 	e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
