@@ -92,6 +92,10 @@ func TestJetStreamAtomicStoresNothing(t *testing.T) {
 	r.orders(allowAtomic, func(s *jetstream.StreamConfig, _ *jetstream.ConsumerConfig) {
 		s.MaxMsgSize, s.MaxMsgs, s.Discard = 1000, 10, jetstream.DiscardNew
 	})
+	r.stream(jetstream.StreamConfig{
+		Name: "MISCOUNT", Subjects: []string{"miscount.*"}, AllowAtomicPublish: true,
+		MaxMsgs: 100, MaxMsgsPerSubject: 2, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
+	})
 	r.stream(jetstream.StreamConfig{Name: "PLAIN", Subjects: []string{"plain"}})
 	r.stream(jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}, AllowAtomicPublish: true})
 	publish(t, r, broker.Message{Subject: "orders.new", DedupID: "seen"})
@@ -110,8 +114,27 @@ func TestJetStreamAtomicStoresNothing(t *testing.T) {
 			return ms
 		}, errors.ErrUnsupported, "PLAIN has no allow_atomic"},
 		"several streams": {nil, func(ms []broker.Message) []broker.Message { ms[1].Subject = "other"; return ms }, errors.ErrUnsupported, "several streams"},
-		"no stream":       {nil, func(ms []broker.Message) []broker.Message { ms[0].Subject = "nobody"; return ms }, broker.ErrNotFound, "EnsureStream"},
-		"bad header":      {nil, func(ms []broker.Message) []broker.Message { ms[1].Header = broker.Header{"a": "\n"}; return ms }, broker.ErrInvalid, "Header"},
+		"miscounted": {nil, func(ms []broker.Message) []broker.Message {
+			ms[0].Subject, ms[1].Subject, ms[2].Subject = "miscount.a", "miscount.b", "miscount.b"
+			return ms
+		}, errors.ErrUnsupported, "may store a part"},
+		"a header too large": {nil, func(ms []broker.Message) []broker.Message {
+			for i := range ms {
+				ms[i].Subject = "other"
+			}
+			ms[1].Header = broker.Header{"k": strings.Repeat("v", 66_000)}
+			return ms
+		}, broker.ErrTooLarge, `Header "66`},
+		"twice": {nil, func(ms []broker.Message) []broker.Message {
+			ms[0].DedupID, ms[1].DedupID = "new", "new"
+			return ms
+		}, natsbroker.ErrDuplicate, "duplicate"},
+		"rollup": {nil, func(ms []broker.Message) []broker.Message {
+			ms[0].Header = broker.Header{"Nats-Rollup": "sub"}
+			return ms
+		}, errors.ErrUnsupported, "allow_rollup_hdrs"},
+		"no stream":  {nil, func(ms []broker.Message) []broker.Message { ms[0].Subject = "nobody"; return ms }, broker.ErrNotFound, "EnsureStream"},
+		"bad header": {nil, func(ms []broker.Message) []broker.Message { ms[1].Header = broker.Header{"a": "\n"}; return ms }, broker.ErrInvalid, "Header"},
 		"control header": {nil, func(ms []broker.Message) []broker.Message {
 			ms[1].Header = broker.Header{"Nats-Batch-Id": "x"}
 			return ms
@@ -147,7 +170,7 @@ func TestJetStreamAtomicStoresNothing(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want %v that says %q", name, receipts, err, test.want, test.says)
 		}
 	}
-	for stream, want := range map[string]uint64{"ORDERS": 1, "PLAIN": 0, "OTHER": 0} {
+	for stream, want := range map[string]uint64{"ORDERS": 1, "PLAIN": 0, "OTHER": 0, "MISCOUNT": 0} {
 		s, err := r.js.Stream(soon(t), stream)
 		if err != nil || s.CachedInfo().State.Msgs != want {
 			t.Errorf("%s has %d messages, %v; want %d", stream, s.CachedInfo().State.Msgs, err, want)

@@ -32,7 +32,9 @@ const streamPause = 250 * time.Millisecond
 // Nats-Expected- make the publish conditional; it then fails with
 // [ErrExpectation]. With the header Nats-Rollup the message replaces what the stream
 // has of its subject ("sub") or all that it has ("all"), where the stream has
-// allow_rollup_hdrs. Other headers beginning with Nats- are refused.
+// allow_rollup_hdrs; nats-server 2.15 then forgets until their ack_wait ends that
+// messages of other subjects were released. Other headers beginning with Nats- are
+// refused.
 //
 // If no stream captures the subject the error is [broker.ErrNotFound], at once
 // unless StreamWait says otherwise. While the connection is down the message
