@@ -37,10 +37,10 @@ func (b *SQS) Release(ctx context.Context, delay time.Duration, ds ...*broker.De
 }
 
 // Reject implements [broker.Receiver]. It moves the messages to the dead-letter
-// queue, with the headers "candidmq-reject-reason" and
-// "candidmq-reject-source" as far as there is room for them among the 10 that
-// SQS takes, and in the size. ID and attempts are kept, as when SQS itself
-// moves a message; sqsbroker has to send a copy, which has new ones.
+// queue, with the headers "candidmq-reject-reason", "candidmq-reject-source" and
+// "candidmq-reject-attempts" as far as there is room for them in the size. ID and
+// attempts are kept, as when SQS itself moves a message; sqsbroker has to send a
+// copy, which has new ones.
 func (b *SQS) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
 	return b.settle(ctx, OpReject, ds, rejection{reason})
 }
@@ -203,7 +203,7 @@ func (r rejection) do(h *handle, d *broker.Delivery) error {
 	err := h.owner.engine.Reject(h.queue, h.receipt, func(attrs any) any {
 		header, _ := attrs.(broker.Header)
 		w := sqsrules.Pack(&broker.Message{Body: d.Body, Header: header})
-		added := sqsrules.RejectHeader(w, target.rules, r.reason, h.queue, d.Attempt)
+		added := sqsrules.RejectHeader(w, sqsrules.Others{}, target.rules, r.reason, h.queue, d.Attempt)
 		_, unpacked := sqsrules.Unpack(w.Body, added)
 		if w.Trace != "" {
 			unpacked.Set(sqsrules.TraceHeader, w.Trace)

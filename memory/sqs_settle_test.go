@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,7 +124,7 @@ func TestReject(t *testing.T) {
 			t.Errorf("got %+v, want source q", native)
 		}
 	})
-	bubble(t, "leaves out what has no room", func(t *testing.T) {
+	bubble(t, "keeps all headers of a message that has ten", func(t *testing.T) {
 		b := newSQS(t, "q", memory.QueueOptions{DeadLetter: "dead"})
 		m := text("q", "a")
 		for i := range 10 {
@@ -131,8 +132,19 @@ func TestReject(t *testing.T) {
 		}
 		publish(t, b, m)
 		must(t, b.Reject(t.Context(), "why", one(t, b, "q")))
-		if d := one(t, b, "dead"); !maps.Equal(d.Header, m.Header) {
-			t.Errorf("got %v, want the ten headers alone", d.Header)
+		want := maps.Clone(m.Header)
+		want["candidmq-reject-reason"], want["candidmq-reject-source"], want["candidmq-reject-attempts"] = "why", "q", "1"
+		if d := one(t, b, "dead"); !maps.Equal(d.Header, want) {
+			t.Errorf("got %v, want %v", d.Header, want)
+		}
+	})
+	bubble(t, "leaves out what has no room in the size", func(t *testing.T) {
+		b := newSQS(t, "q", memory.QueueOptions{DeadLetter: "dead"})
+		m := text("q", strings.Repeat("a", 1<<20-10))
+		publish(t, b, m)
+		must(t, b.Reject(t.Context(), "why", one(t, b, "q")))
+		if d := one(t, b, "dead"); len(d.Header) != 0 || len(d.Body) != len(m.Body) {
+			t.Errorf("got %v and %d bytes", d.Header, len(d.Body))
 		}
 	})
 	bubble(t, "needs a dead-letter queue", func(t *testing.T) {

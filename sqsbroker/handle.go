@@ -1,6 +1,7 @@
 package sqsbroker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -17,6 +18,8 @@ type handle struct {
 	subject string // the queue, as the caller named it
 	native  types.Message
 	latest  time.Time // the lease cannot be made to end later
+
+	copied atomic.Bool // the dead-letter queue has it: a Reject has only the delete left
 }
 
 var _ broker.Leased = (*handle)(nil)

@@ -252,10 +252,8 @@ func (r *redrive) copy(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return err
 	}
-	in := h.copyTo(url, "redrive-")
-	var tries attempts
-	if _, err := b.client.SendMessage(ctx, in, tries.watch, takenInTime); err != nil {
-		return to.sendFailed(ctx, opRedrive, r.subject, err, &tries)
+	if err := to.sendCopy(ctx, opRedrive, r.subject, h.copyTo(url, "redrive-")); err != nil {
+		return err
 	}
 	if err := b.Delete(context.WithoutCancel(ctx), d); err != nil {
 		return err
@@ -301,4 +299,21 @@ func (h *handle) copyTo(url, idPrefix string) *sqs.SendMessageInput {
 		in.MessageDeduplicationId = aws.String(idPrefix + aws.ToString(h.native.MessageId))
 	}
 	return in
+}
+
+// sendCopy sends a copy to q. It is an error if SQS has stored something else,
+// since the original is deleted next.
+func (q *queue) sendCopy(ctx context.Context, op, subject string, in *sqs.SendMessageInput) error {
+	var tries attempts
+	out, err := q.broker.client.SendMessage(ctx, in, tries.watch, takenInTime)
+	if err != nil {
+		return q.sendFailed(ctx, op, subject, err, &tries)
+	}
+	if !q.broker.intact(out.MD5OfMessageAttributes, in.MessageAttributes) {
+		return &broker.Error{
+			Backend: backend, Op: op, Subject: subject, Kind: broker.ErrUnavailable, Err: errDamaged,
+			Retryable: true, OutcomeUnknown: true,
+		}
+	}
+	return nil
 }

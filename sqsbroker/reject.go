@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"maps"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,18 +14,23 @@ import (
 
 // Reject copies each message to the dead-letter queue that the RedrivePolicy
 // names, with the headers candidmq-reject-reason, candidmq-reject-source (the
-// queue's name) and candidmq-reject-attempts (how often it was received) where
-// there is room for them, and then deletes it. SQS has no call that moves one
-// message, so:
+// queue's name) and candidmq-reject-attempts (how often it was received), and
+// then deletes it. Where the three and the message's own are more than ten
+// attributes, they are packed into candidmq-headers, as the package documentation
+// says of headers, and where the size leaves no room, they are left out. SQS has
+// no call that moves one message, so:
 //
 //   - the copy is a new message: its id, its time and its count of receives
 //     begin anew;
 //   - if the delete fails, which is the error then, the message is in both
-//     queues, and rejecting it again makes a second copy (not on a FIFO queue
-//     within five minutes).
+//     queues. Rejecting the same delivery again only deletes; rejecting the
+//     message when it was received again makes a second copy (not on a FIFO
+//     queue within five minutes). So does a copy whose outcome is unknown.
 //
 // Without a RedrivePolicy it is a [*broker.UnsupportedError] and the message
-// stays leased, as it does after any failure.
+// stays leased, as it does after any failure. Permissions: sqs:DeleteMessage and
+// sqs:GetQueueAttributes, without which the RedrivePolicy is unknown, and
+// sqs:SendMessage on the dead-letter queue.
 func (b *Broker) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
 	return b.settle(ctx, opReject, ds, func(s *settling) (done bool, err error) {
 		if err := s.checkChange(); err != nil {
@@ -35,16 +41,19 @@ func (b *Broker) Reject(ctx context.Context, reason string, ds ...*broker.Delive
 }
 
 func (s *settling) copyToDeadLetter(ctx context.Context, op, reason string) error {
+	if s.copied.Load() {
+		return nil // what failed was the delete
+	}
 	target, url, a, err := s.queue.deadLetter(ctx, op, s.subject)
 	if err != nil {
 		return err
 	}
 	in := s.copyTo(url, "reject-")
 	in.MessageAttributes = rejectAttributes(&s.native, target.rules(a), reason, s.queue.name)
-	var tries attempts
-	if _, err := s.queue.broker.client.SendMessage(ctx, in, tries.watch, takenInTime); err != nil {
-		return target.sendFailed(ctx, op, s.subject, err, &tries)
+	if err := target.sendCopy(ctx, op, s.subject, in); err != nil {
+		return err
 	}
+	s.copied.Store(true)
 	return nil
 }
 
@@ -80,23 +89,25 @@ func noDeadLetter(a *attributes, name string) error {
 }
 
 // rejectAttributes are the message's own attributes, of whatever type, with
-// the reason where there is room.
+// the reason.
 func rejectAttributes(native *types.Message, q sqsrules.Queue, reason, source string) map[string]types.MessageAttributeValue {
-	stand := sqsrules.Wire{Body: []byte(aws.ToString(native.Body)), Attributes: broker.Header{}}
-	all := make(map[string]types.MessageAttributeValue, len(native.MessageAttributes)+2)
+	text := sqsrules.Wire{Body: []byte(aws.ToString(native.Body)), Attributes: broker.Header{}}
+	var others sqsrules.Others
+	all := make(map[string]types.MessageAttributeValue, len(native.MessageAttributes)+3)
 	for name, value := range native.MessageAttributes {
-		all[name] = value
-		// Counts for as many bytes: a type is as long as String, or has a label.
-		label := aws.ToString(value.DataType)
-		stand.Attributes[name] = label[min(len("String"), len(label)):] + aws.ToString(value.StringValue) + string(value.BinaryValue)
+		switch label := aws.ToString(value.DataType); {
+		case label == "String":
+			text.Attributes[name] = aws.ToString(value.StringValue)
+		case name == sqsrules.RejectReason, name == sqsrules.RejectSource, name == sqsrules.RejectAttempts: // ours to give
+		default:
+			all[name] = value
+			others.Count++
+			others.Packed = others.Packed || name == sqsrules.PackedHeaders
+			others.Size += len(name) + len(label) + len(aws.ToString(value.StringValue)) + len(value.BinaryValue)
+		}
 	}
 	// What is no number is taken for unknown.
 	attempts, _ := strconv.Atoi(native.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
-	with := sqsrules.RejectHeader(stand, q, reason, source, attempts)
-	for _, name := range []string{sqsrules.RejectReason, sqsrules.RejectSource, sqsrules.RejectAttempts} {
-		if value, ok := with[name]; ok && value != stand.Attributes[name] {
-			all[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
-		}
-	}
+	maps.Copy(all, attributesOf(sqsrules.RejectHeader(text, others, q, reason, source, attempts)))
 	return all
 }

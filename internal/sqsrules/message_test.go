@@ -2,7 +2,6 @@ package sqsrules
 
 import (
 	"errors"
-	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -211,51 +210,6 @@ func TestCheckShortPollAndSubscribe(t *testing.T) {
 	}
 	if err := NoDeadLetter("q"); fieldOf(err) != "!" {
 		t.Errorf("no dead-letter queue: %v", err)
-	}
-}
-
-func TestRejectHeader(t *testing.T) {
-	body := []byte("x")
-	for name, test := range map[string]struct {
-		m            broker.Message
-		q            Queue
-		reason       string
-		wantReason   string
-		wantSource   string
-		wantOriginal int
-	}{
-		"room":      {m: broker.Message{Body: body, Header: headers(7)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 7},
-		"two left":  {m: broker.Message{Body: body, Header: headers(8)}, reason: "bad", wantReason: "bad", wantSource: "q", wantOriginal: 8},
-		"no header": {m: broker.Message{Body: body}, reason: " a\r\nb\x00\xff ", wantReason: "a  b \ufffd", wantSource: "q"},
-		"one left":  {m: broker.Message{Body: body, Header: headers(9)}, reason: "bad", wantReason: "bad", wantOriginal: 9},
-		"none left": {m: broker.Message{Body: body, Header: headers(10)}, reason: "bad", wantOriginal: 10},
-		"no reason": {m: broker.Message{Body: body}, wantSource: "q"},
-		"long":      {m: broker.Message{Body: body}, reason: strings.Repeat("é", 600) + "x", wantReason: strings.Repeat("é", 512), wantSource: "q"},
-		"long, odd": {m: broker.Message{Body: body}, reason: "x" + strings.Repeat("é", 600), wantReason: "x" + strings.Repeat("é", 511), wantSource: "q"},
-		"size": {
-			m: broker.Message{Body: []byte(strings.Repeat("x", 1000))}, q: Queue{MaxMessage: 1024},
-			reason: "too long for what is left",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			before := maps.Clone(test.m.Header)
-			h := RejectHeader(Pack(&test.m), test.q, test.reason, "q", 12)
-			if want := map[bool]string{true: "12"}[len(before) <= 7 && test.q.MaxMessage == 0]; h[RejectAttempts] != want {
-				t.Errorf("attempts: got %q, want %q", h[RejectAttempts], want)
-			}
-			if h := RejectHeader(Pack(&test.m), test.q, test.reason, "q", 0); h[RejectAttempts] != "" {
-				t.Errorf("unknown attempts: got %q", h[RejectAttempts])
-			}
-			if h[RejectReason] != test.wantReason || h[RejectSource] != test.wantSource {
-				t.Errorf("got %q and %q, want %q and %q", h[RejectReason], h[RejectSource], test.wantReason, test.wantSource)
-			}
-			if !maps.Equal(test.m.Header, before) || len(before) != test.wantOriginal {
-				t.Error("the message's own header was changed")
-			}
-			if err := Check(&broker.Message{Body: test.m.Body, Header: h}, test.q); err != nil {
-				t.Errorf("the dead-letter queue would refuse it: %v", err)
-			}
-		})
 	}
 }
 

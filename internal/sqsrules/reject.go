@@ -1,7 +1,9 @@
 package sqsrules
 
 import (
+	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,32 +20,74 @@ const (
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 1024
 
+// Others are the attributes of a message that no [Wire] has, since they are of
+// another type than String.
+type Others struct {
+	Count  int
+	Size   int  // bytes of names, types and values
+	Packed bool // one of them is named PackedHeaders, which then is not ours
+}
+
 // RejectHeader is the attributes of a rejected message: a copy of its own with
 // [RejectReason], [RejectSource] and [RejectAttempts], as far as there is room
-// for them, in this order, among the [MaxHeaders] and the size that q takes. The
-// reason is cut to 1 KiB and made fit for a header. Attempts of 0 are unknown.
-func RejectHeader(w Wire, q Queue, reason, source string, attempts int) broker.Header {
-	h := maps.Clone(w.Attributes)
-	for _, add := range []struct{ name, value string }{
-		{RejectReason, headerText(reason)},
-		{RejectSource, source},
-		{RejectAttempts, strings.TrimPrefix(itoa(attempts), "0")},
-	} {
-		before, had := h[add.name]
-		if add.value == "" {
+// for them, in this order, in the size that q takes. They are attributes of their
+// own if all three can be, beside the others; else they are in [PackedHeaders],
+// and where that would be one attribute too many, so is the last one in the order
+// of names. The reason is cut to 1 KiB and made fit for a header. Attempts of 0
+// are unknown.
+func RejectHeader(w Wire, others Others, q Queue, reason, source string, attempts int) broker.Header {
+	added := broker.Header{
+		RejectReason:   headerText(reason),
+		RejectSource:   source,
+		RejectAttempts: strings.TrimPrefix(itoa(attempts), "0"),
+	}
+	maps.DeleteFunc(added, func(_, value string) bool { return value == "" })
+	all := maps.Clone(added)
+	maps.Copy(all, w.Attributes)
+	room := len(all)+others.Count <= MaxHeaders
+	h := w.Attributes
+	for _, name := range []string{RejectReason, RejectSource, RejectAttempts} {
+		with := broker.Header{}
+		maps.Copy(with, h)
+		_, had := with[name]
+		switch value := added[name]; {
+		case value == "":
+			continue
+		case had || room:
+			with[name] = value
+		case others.Packed || !packInto(with, MaxHeaders-others.Count, name, value):
 			continue
 		}
-		h.Set(add.name, add.value)
-		with := Wire{Body: w.Body, Attributes: h}
-		switch {
-		case len(h) <= MaxHeaders && checkSize(with.Size(), q) == nil:
-		case had:
-			h[add.name] = before
-		default:
-			delete(h, add.name)
+		next := Wire{Body: w.Body, Attributes: with}
+		if checkSize(next.Size()+others.Size, q) == nil {
+			h = with
 		}
 	}
 	return h
+}
+
+// packInto adds a header to [PackedHeaders], which may become one of so many
+// attributes in the place of another, and reports whether it could.
+func packInto(h broker.Header, slots int, name, value string) bool {
+	packed := map[string]string{}
+	text, had := h[PackedHeaders]
+	switch {
+	case had:
+		if err := json.Unmarshal([]byte(text), &packed); err != nil || packed == nil {
+			return false // what others mean by it
+		}
+	case len(h) == slots:
+		movable := slices.DeleteFunc(slices.Sorted(maps.Keys(h)), marks)
+		if len(movable) == 0 {
+			return false
+		}
+		last := movable[len(movable)-1]
+		packed[last] = h[last]
+		delete(h, last)
+	}
+	packed[name] = value
+	h[PackedHeaders] = packHeaders(packed)
+	return true
 }
 
 // headerText makes s a header value that every backend takes: one line of

@@ -57,7 +57,11 @@ func Pack(m *broker.Message) Wire {
 		w.Attributes[name] = m.Header[name]
 	}
 	if len(packed) > 0 {
-		w.Attributes[PackedHeaders] = packHeaders(m.Header, packed)
+		h := make(map[string]string, len(packed))
+		for _, name := range packed {
+			h[name] = m.Header[name]
+		}
+		w.Attributes[PackedHeaders] = packHeaders(h)
 	}
 	return w
 }
@@ -126,15 +130,11 @@ func assign(h broker.Header, slots int) (own, packed []string) {
 
 // packHeaders is the value of PackedHeaders. JSON escapes all characters that
 // SQS does not take, but for two.
-func packHeaders(h broker.Header, names []string) string {
-	packed := make(map[string]string, len(names))
-	for _, name := range names {
-		packed[name] = h[name]
-	}
+func packHeaders(packed map[string]string) string {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(packed) // strings, which have passed Check, cannot fail
+	_ = e.Encode(packed) // strings cannot fail
 	return beyondJSON.Replace(strings.TrimSuffix(text.String(), "\n"))
 }
 
