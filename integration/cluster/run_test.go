@@ -108,6 +108,7 @@ func (r *run) begin(t *testing.T) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.state(t)
+			r.serverLogs(t)
 		}
 		r.abandon()
 		r.running.Wait()

@@ -130,6 +130,17 @@ func (r *run) state(t *testing.T) {
 	}
 }
 
+// serverLogs prints what the servers say of a run that failed.
+func (r *run) serverLogs(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	for _, node := range r.cluster.Nodes {
+		text, err := node.Logs(ctx)
+		t.Logf("%s wrote (%v):\n%s", node.Name, err, text)
+	}
+}
+
 func peers(c *jetstream.ClusterInfo) string {
 	if c == nil {
 		return "unknown"

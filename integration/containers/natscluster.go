@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -236,6 +237,16 @@ func (n *Node) join(ctx context.Context, to *testcontainers.DockerNetwork, alias
 		Container: n.id(), EndpointConfig: &network.EndpointSettings{Aliases: aliases},
 	})
 	return err
+}
+
+// Logs is what the server has written since it was made.
+func (n *Node) Logs(ctx context.Context) (string, error) {
+	out, err := n.container.Logs(ctx)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(out)
+	return string(text), errors.Join(err, out.Close())
 }
 
 func (n *Node) id() string { return n.container.GetContainerID() }

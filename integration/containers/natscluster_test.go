@@ -2,6 +2,7 @@ package containers_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +88,7 @@ func TestNodeIsolation(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(true)
+	if log, err := c.Node("n1").Logs(t.Context()); err != nil || !strings.Contains(log, "Server is ready") {
+		t.Errorf("the node's log is %q, %v", log, err)
+	}
 }
