@@ -19,6 +19,10 @@ var _ broker.Gatherer = (*Broker)(nil)
 // ErrNoResponders holds here too: silence until the deadline may take its place.
 // A subject that a stream captures is answered by the stream as well: that answer
 // is yielded as a [*StrayAckError], counts as an answer, and is not the end.
+//
+// Where the connection was lost after the question, or is down at the end, silence
+// and the deadline tell nothing: the last error matches [broker.ErrUnavailable] then,
+// or [broker.ErrClosed], and [broker.ErrOutcomeUnknown].
 func (b *Broker) Gather(ctx context.Context, m broker.Message, opts ...broker.GatherOption) iter.Seq2[*broker.Delivery, error] {
 	return func(yield func(*broker.Delivery, error) bool) {
 		g := &gathering{broker: b, subject: m.Subject, yield: yield}
@@ -35,9 +39,10 @@ type gathering struct {
 	yield   func(*broker.Delivery, error) bool
 	broken  bool // the loop was left
 	natsrules.Gathering
-	taken int
-	sub   *nats.Subscription
-	from  chan *nats.Msg
+	taken  int
+	sub    *nats.Subscription
+	from   chan *nats.Msg
+	before mark // the question was sent
 }
 
 // run returns the error to yield last.
@@ -64,6 +69,7 @@ func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.Gat
 		return b.failure(op, m.Subject, err)
 	}
 	defer func() { _ = g.sub.Unsubscribe() }()
+	g.before = b.ledger.mark()
 	if err := b.send(op, native, &m); err != nil {
 		return err
 	}
@@ -81,7 +87,7 @@ func (g *gathering) collect(ctx context.Context) error {
 				return err
 			}
 		case <-silent:
-			return nil
+			return g.heard()
 		case <-ctx.Done():
 			return g.late(ctx)
 		}
@@ -113,7 +119,22 @@ func (g *gathering) take(ctx context.Context, msg *nats.Msg) (over bool, err err
 // no number of answers was asked for.
 func (g *gathering) late(ctx context.Context) error {
 	if g.Replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil
+		return g.heard()
 	}
 	return g.broker.uncertain("gather", g.subject, ctx.Err())
+}
+
+// heard is an error if answers may have come that were not heard.
+func (g *gathering) heard() error {
+	switch b := g.broker; {
+	case b.conn.IsClosed():
+		return b.uncertain("gather", g.subject, nats.ErrConnectionClosed)
+	case !b.conn.IsConnected():
+		return b.uncertain("gather", g.subject, nats.ErrDisconnected)
+	case b.ledger.mark().losses != g.before.losses:
+		e := b.uncertain("gather", g.subject, errConnectionLost)
+		e.Kind, e.Retryable = broker.ErrUnavailable, true
+		return e
+	}
+	return nil
 }
