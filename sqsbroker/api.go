@@ -10,7 +10,7 @@ import (
 // [*sqs.Client]. It must be safe for concurrent use. Retries, credentials,
 // endpoints and middleware are the client's own affair, with one exception:
 // where the client has the method Options, as *sqs.Client does, its region is
-// compared with that of queues given by ARN, and Describe reads from it
+// compared with that of queues given by ARN or URL, and Describe reads from it
 // whether the connection is encrypted.
 type API interface {
 	GetQueueUrl(context.Context, *sqs.GetQueueUrlInput, ...func(*sqs.Options)) (*sqs.GetQueueUrlOutput, error)

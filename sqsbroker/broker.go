@@ -51,7 +51,8 @@ type Broker struct {
 	names  map[string]address
 	ignore broker.Fields
 
-	trusting bool // the client's DisableMessageChecksumValidation
+	urlRegion string // that of queues' URLs, "" if the client has an endpoint of its own
+	trusting  bool   // the client's DisableMessageChecksumValidation
 
 	subs   subscriptions.Set
 	groups sqsrules.Groups
@@ -88,9 +89,12 @@ func New(client API, o *Options) (*Broker, error) {
 
 		traffic: map[string]*traffic{},
 	}
+	if settings.BaseEndpoint == nil {
+		b.urlRegion = settings.Region
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(o.Queues)) {
-		at, err := parseAddress(o.Queues[name], b.region)
+		at, err := b.address(o.Queues[name])
 		if field, ok := errors.AsType[*broker.FieldError](err); ok {
 			field.Field = "Options.Queues[" + name + "]"
 		}

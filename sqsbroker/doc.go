@@ -12,8 +12,9 @@
 // A subject is a name in [Options.Queues], or a queue's own name, URL or ARN.
 // Names are asked for with GetQueueUrl once. A URL is used as it is: the host
 // in it is not called, the client's endpoint is. An ARN of another region than
-// the client's is refused; for another account, the queue's policy must allow
-// the caller. EnsureQueue creates a queue and UpdateQueue changes one; nothing
+// the client's is refused, and so is a URL of AWS's own hosts unless the client
+// has a BaseEndpoint; for another account, the queue's policy must allow the
+// caller. EnsureQueue creates a queue and UpdateQueue changes one; nothing
 // else does.
 //
 // A queue's attributes are read at its first use, and again where the answer

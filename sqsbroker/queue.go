@@ -42,7 +42,7 @@ func (b *Broker) find(subject string) (*queue, error) {
 	at, named := b.names[subject]
 	if !named {
 		var err error
-		if at, err = parseAddress(subject, b.region); err != nil {
+		if at, err = b.address(subject); err != nil {
 			return nil, err
 		}
 	}
