@@ -23,7 +23,9 @@ import (
 // Where ctx has a deadline, the poll is kept shorter than that, since SQS may
 // go on handing messages to a poll that its client has given up; they come
 // again when their lease ends. A poll that is cancelled may lose messages to
-// their lease in the same way.
+// their lease in the same way. With less than a second left it is a short poll,
+// or none on a queue with a ReceiveMessageWaitTimeSeconds, for the reason below:
+// Receive then only waits for ctx to end.
 //
 // On a FIFO queue a receive whose answer was lost is made again by the next one
 // that asks for as many messages or more and for the same lease, so that the
@@ -107,9 +109,11 @@ func (p *poll) run(ctx context.Context, q *queue) ([]*broker.Delivery, error) {
 	if bounded {
 		wait = min(wait, time.Until(deadline).Truncate(time.Second))
 	}
-	ds, err := p.call(ctx, q, url, max(wait, 0))
-	if len(ds) > 0 || err != nil || wait == p.wait {
-		return ds, err
+	if wait > 0 || sqsrules.CheckShortPoll(0, a.wait) == nil {
+		ds, err := p.call(ctx, q, url, max(wait, 0))
+		if len(ds) > 0 || err != nil || wait == p.wait {
+			return ds, err
+		}
 	}
 	<-ctx.Done() // less than a second away
 	return nil, &broker.Error{Backend: backend, Op: p.op, Subject: p.subject, Err: ctx.Err()}

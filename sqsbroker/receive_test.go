@@ -61,24 +61,44 @@ func TestReceiveReturnsWithTheFirstMessage(t *testing.T) {
 // A poll that its client gives up may go on taking messages on the server, so
 // none must be open when the context ends.
 func TestReceiveEndsItsPollBeforeTheDeadline(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig) {
-		r.create(t, "jobs")
-		r.none(t, "jobs")
-		var abandoned bool
-		r.setFault(func(_ string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
-			next.ServeHTTP(w, req)
-			abandoned = abandoned || req.Context().Err() != nil
-			return true
+	for _, c := range []struct {
+		name    string
+		own     string // the queue's ReceiveMessageWaitTimeSeconds
+		timeout time.Duration
+		polls   int
+	}{
+		{"a shorter poll", "0", 2500 * time.Millisecond, 1},
+		{"a short poll", "0", 900 * time.Millisecond, 1},
+		{"a shorter poll than the queue's own", "20", 1100 * time.Millisecond, 1},
+		{"no poll, since a short one cannot be asked for", "20", 900 * time.Millisecond, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, "jobs", "ReceiveMessageWaitTimeSeconds", c.own)
+				polls, abandoned := 0, false
+				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+					next.ServeHTTP(w, req)
+					if action == "ReceiveMessage" {
+						polls++
+						abandoned = abandoned || req.Context().Err() != nil
+					}
+					return true
+				})
+				begin := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
+				defer cancel()
+				_, err := r.Receive(ctx, "jobs", 1)
+				wantError(t, "Receive", err, context.DeadlineExceeded)
+				if took := time.Since(begin); took != c.timeout {
+					t.Errorf("it took %v, want %v", took, c.timeout)
+				}
+				sleep(time.Minute)
+				if abandoned || polls != c.polls {
+					t.Errorf("%d polls, want %d; cut off by the deadline: %v", polls, c.polls, abandoned)
+				}
+			})
 		})
-		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
-		defer cancel()
-		_, err := r.Receive(ctx, "jobs", 1)
-		wantError(t, "Receive", err, context.DeadlineExceeded)
-		synctest.Wait()
-		if abandoned {
-			t.Error("the poll was cut off by the deadline")
-		}
-	})
+	}
 }
 
 func TestReceiveCancelled(t *testing.T) {
