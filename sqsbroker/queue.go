@@ -107,9 +107,14 @@ func (q *queue) fetchURL(ctx context.Context) (string, error) {
 	return *out.QueueUrl, nil
 }
 
+// refreshTime is how long a caller waits for attributes to be read again that
+// are known.
+const refreshTime = time.Second
+
 // look returns the queue's URL and its attributes, read at most maxAge ago
 // where that is possible: attributes that may not be read are the documented
-// defaults, and a reading that fails leaves the earlier one standing.
+// defaults, and a reading that fails, or takes long, leaves the earlier one
+// standing.
 func (q *queue) look(ctx context.Context, maxAge time.Duration) (string, *attributes, error) {
 	url, err := q.resolve(ctx)
 	if err != nil {
@@ -119,7 +124,13 @@ func (q *queue) look(ctx context.Context, maxAge time.Duration) (string, *attrib
 	if before != nil && time.Since(before.readAt) < maxAge {
 		return url, before, nil
 	}
-	a, err := q.lookings.do(ctx, q.fetchAttributes)
+	within := ctx
+	if before != nil {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, refreshTime)
+		defer cancel()
+	}
+	a, err := q.lookings.do(within, q.fetchAttributes)
 	switch {
 	case err == nil:
 		return url, a, nil

@@ -102,6 +102,47 @@ func TestQueueThatIsGoneIsForgotten(t *testing.T) {
 	})
 }
 
+// Attributes that are known hold up nobody for long when reading them again
+// takes its time, and are read again later.
+func TestKnownAttributesStand(t *testing.T) {
+	for name, fault := range map[string]func(w http.ResponseWriter, req *http.Request){
+		"hanging":   func(_ http.ResponseWriter, req *http.Request) { hang(req) },
+		"throttled": func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusForbidden, "RequestThrottled") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, "jobs", "VisibilityTimeout", "40")
+				r.none(t, "jobs")
+				r.set(t, "jobs", "VisibilityTimeout", "50")
+				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, _ http.Handler) bool {
+					if action == "GetQueueAttributes" {
+						fault(w, req)
+					}
+					return action == "GetQueueAttributes"
+				})
+				time.Sleep(fresh)
+				receive := func(atMost, lease time.Duration) {
+					t.Helper()
+					r.publish(t, "jobs", "", "a")
+					begin := time.Now()
+					d := r.take(t, "jobs", 1)[0]
+					if took := time.Since(begin); took > atMost {
+						t.Errorf("a message that was there came after %v", took)
+					}
+					if got := time.Until(d.LeaseEnd); got != lease {
+						t.Errorf("lease %v, want %v", got, lease)
+					}
+				}
+				receive(refreshTime, 40*time.Second)
+				receive(0, 40*time.Second) // no further try within a minute
+				r.setFault(nil)
+				time.Sleep(fresh)
+				receive(0, 50*time.Second)
+			})
+		})
+	}
+}
+
 func TestQueueByNameURLAndARN(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "jobs")
