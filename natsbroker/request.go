@@ -39,13 +39,14 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	}
 	// nats.go leaks its entry of a request that it then refuses to publish, so
 	// what it would refuse is found here.
-	if b.conn.IsClosed() {
+	status := b.conn.Status() // once: each look takes the lock that all callers share
+	if status == nats.CLOSED {
 		return nil, b.failure(op, m.Subject, nats.ErrConnectionClosed)
 	}
 	if err := b.checkSize(&m); err != nil {
 		return nil, b.sendFailure(op, &m, err)
 	}
-	if b.full() {
+	if status != nats.CONNECTED && b.full() {
 		return nil, b.sendFailure(op, &m, nats.ErrReconnectBufExceeded)
 	}
 	ctx, cancel := b.withDeadline(ctx)
