@@ -29,9 +29,6 @@ func TestConformance(t *testing.T) {
 		Roles: brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
 
 		Wildcards: true,
-		Unknown: map[string]string{
-			"publish.readers": "the server does not tell a client",
-		},
 		Foreign: func(tb testing.TB, _ broker.Broker, subject string) []broker.Message {
 			tb.Helper()
 			nc := dial(tb, s)

@@ -13,19 +13,20 @@ import (
 )
 
 // Describe tells what core NATS promises for a subject. Most of it are constants
-// of the protocol. Three things are read, each time anew: max_payload and the
-// encryption of the connection, and which stream of JetStream stores the subject,
-// if any; see StoredBy, WithoutReader and RequestReply. A subject that no stream
+// of the protocol. Four things are read, each time anew: max_payload and the
+// encryption of the connection, which stream of JetStream stores the subject,
+// if any, see StoredBy, WithoutReader and RequestReply, and who would get a message
+// now, see Readers, where a queue group counts as one. A subject that no stream
 // stores is gone unless somebody listens just then.
 //
-// The last costs two round trips: a STREAM.LIST, which needs the permission to
+// The last two cost two round trips: a STREAM.LIST, which needs the permission to
 // publish to $JS.API.STREAM.LIST, and from nats-server 2.11 on a trace, which asks
 // the servers what they would do with a message, without one being delivered or
 // stored, and needs the permission to publish to the subject. A permission that
 // is missing looks like no answer: each is waited for at most 2 s. What could not
 // be read is unknown, with the reason. On an older server a subject that no
-// stream lists is unknown too, because mappings of the account are not seen. The
-// connection's own error handler is told of what the server denies.
+// stream lists is unknown too, because mappings of the account are not seen, and so
+// are its readers. The connection's own error handler is told of what the server denies.
 //
 // A wildcard has no one answer and is refused.
 func (b *Broker) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
@@ -75,7 +76,7 @@ func (b *Broker) publishing(stored *capture) broker.Publishing {
 		StoredBy:      stored.storedBy(),
 		Confirm:       broker.Known(broker.ConfirmSent, docsSend),
 		WithoutReader: stored.withoutReader(),
-		Readers:       broker.Unknown[int]("the server does not tell a client"),
+		Readers:       stored.listeners(),
 		Ordering:      broker.Known(broker.OrderingPerPublisher, docsSend),
 		KeyRequired:   broker.Known(false, docsSend),
 		IDRequired:    broker.Known(false, docsSend),

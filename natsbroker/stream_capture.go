@@ -36,6 +36,10 @@ type capture struct {
 	// unlisted: no stream has the subject in its configuration, and no more can
 	// be known because the server cannot be traced.
 	unlisted bool
+
+	live      broker.Fact[int]  // subscriptions that a message would be delivered to now
+	unread    broker.Fact[bool] // the stream would discard the message, since no consumer wants it
+	consumers int               // of the stream, where config is there
 }
 
 // readCapture asks two ways which stream stores a literal subject, since each
@@ -43,7 +47,7 @@ type capture struct {
 // not see mappings and imports of accounts. A trace does see them, and is the
 // authority where the server can do it.
 func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, native string) (capture, error) {
-	listed, listErr := listStream(ctx, api, native)
+	listed, listErr := listed(ctx, api, native)
 	if err := ctx.Err(); err != nil {
 		return capture{}, err
 	}
@@ -51,26 +55,33 @@ func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, na
 	if err := ctx.Err(); err != nil {
 		return capture{}, err
 	}
+	c := storing(listed, listErr, &t, traceErr)
+	c.live, c.unread = t.live(traceErr), t.unread(traceErr)
+	return c, nil
+}
+
+// storing joins what the list and the trace say of the stream.
+func storing(listed *jetstream.StreamInfo, listErr error, t *traced, traceErr error) capture {
 	const both, list, trace = "STREAM.LIST and a trace", "STREAM.LIST", "a trace"
 	switch {
 	case traceErr == nil && t.stream != "":
 		c := capture{stream: t.stream, known: true, from: trace}
-		if listed != nil && listed.Name == t.stream {
-			c.config, c.from = listed, both
+		if listed != nil && listed.Config.Name == t.stream {
+			c.config, c.consumers, c.from = &listed.Config, listed.State.Consumers, both
 		}
-		return c, nil
+		return c
 	case traceErr == nil && t.elsewhere:
-		return capture{from: "the account maps the subject to another, or imports it: a trace does not see the end of that"}, nil
+		return capture{from: mappedAway}
 	case traceErr == nil && t.refused != "":
-		return capture{from: "the server would refuse the publish: " + t.refused}, nil
+		return capture{from: t.refusal()}
 	case traceErr == nil:
-		return capture{known: true, from: both}, nil
+		return capture{known: true, from: both}
 	case listErr != nil:
-		return capture{from: fmt.Sprintf("%s: %v; %s: %v", list, listErr, trace, traceErr)}, nil
+		return capture{from: fmt.Sprintf("%s: %v; %s: %v", list, listErr, trace, traceErr)}
 	case listed != nil:
-		return capture{stream: listed.Name, known: true, config: listed, from: list}, nil
+		return capture{stream: listed.Config.Name, known: true, config: &listed.Config, consumers: listed.State.Consumers, from: list}
 	}
-	return capture{unlisted: true, from: fmt.Sprintf("%s has none, and mappings stay unseen: %v", list, traceErr)}, nil
+	return capture{unlisted: true, from: fmt.Sprintf("%s has none, and mappings stay unseen: %v", list, traceErr)}
 }
 
 // capture is what stores a subject of core NATS. While the connection is down
@@ -78,7 +89,8 @@ func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, na
 // that delivers it.
 func (b *Broker) capture(ctx context.Context, native string) (capture, error) {
 	if !b.conn.IsConnected() {
-		return capture{from: nats.ErrDisconnected.Error()}, nil
+		why := nats.ErrDisconnected.Error()
+		return capture{from: why, live: broker.Unknown[int](why), unread: broker.Unknown[bool](why)}, nil
 	}
 	api, err := jetstream.New(b.conn)
 	if err != nil {
@@ -124,8 +136,46 @@ func (c *capture) requestReply() broker.Fact[bool] {
 	return broker.Unknown[bool](c.from)
 }
 
+// interested is how many consumers keep a message in a stream with interest
+// retention. Of other streams it says nothing: what they keep, they keep for nobody
+// in particular.
+func (c *capture) interested() broker.Fact[int] {
+	switch {
+	case c.config == nil || c.config.Retention != jetstream.InterestPolicy:
+		return broker.Unknown[int]("a stream's consumers may read or not")
+	case c.unread.State == broker.StateUnknown:
+		return broker.Unknown[int](c.unread.From)
+	case c.unread.V:
+		return broker.Known(0, "a trace: no consumer of stream "+c.stream+" wants the message")
+	}
+	return broker.Known(max(c.consumers, 1), "the consumers of stream "+c.stream+", of which one at least wants the message, by a trace")
+}
+
+// listeners is who gets a message published on core NATS: subscriptions, and what
+// has a stream with interest retention keep it.
+func (c *capture) listeners() broker.Fact[int] {
+	if c.config == nil || c.config.Retention != jetstream.InterestPolicy || c.live.State != broker.StateKnown {
+		return c.live
+	}
+	kept := c.interested()
+	if kept.State == broker.StateKnown {
+		kept.V += c.live.V
+		kept.From += "; " + c.live.From
+	}
+	return kept
+}
+
 // listStream finds the stream in the configurations, nil if there is none.
 func listStream(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamConfig, error) {
+	info, err := listed(ctx, api, native)
+	if info == nil {
+		return nil, err
+	}
+	return &info.Config, nil
+}
+
+// listed is listStream with what the stream has.
+func listed(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	info, err := findStream(ctx, api, native)
@@ -135,10 +185,8 @@ func listStream(ctx context.Context, api jetstream.JetStream, native string) (*j
 		return nil, nil // no JetStream, no stream
 	case err != nil:
 		return nil, fmt.Errorf("no answer, which is how a missing permission looks: %w", err)
-	case info == nil:
-		return nil, nil
 	}
-	return &info.Config, nil
+	return info, nil
 }
 
 // traced is what a trace tells.
@@ -146,6 +194,42 @@ type traced struct {
 	stream    string // the stream that would store the message
 	refused   string // why the server would not take it
 	elsewhere bool   // it would go to another subject or account
+	discarded bool   // by the stream, since no consumer wants it
+
+	readers []reader // subscriptions that would get it, of a queue group one
+	blind   string   // why there may be others
+}
+
+// reader is a client's subscription that would get a message.
+type reader struct{ subject, queue string }
+
+const mappedAway = "the account maps the subject to another, or imports it: a trace does not see the end of that"
+
+func (t *traced) refusal() string { return "the server would refuse the publish: " + t.refused }
+
+// live is how many subscriptions there are. err is why there is no trace.
+func (t *traced) live(err error) broker.Fact[int] {
+	switch {
+	case err != nil:
+		return broker.Unknown[int](err.Error())
+	case t.elsewhere:
+		return broker.Unknown[int](mappedAway)
+	case t.refused != "" && t.stream == "":
+		return broker.Unknown[int](t.refusal())
+	case t.blind != "":
+		return broker.Unknown[int]("a trace: " + t.blind)
+	}
+	return broker.Known(len(t.readers), "a trace: subscriptions now, a queue group as one")
+}
+
+func (t *traced) unread(err error) broker.Fact[bool] {
+	switch {
+	case err != nil:
+		return broker.Unknown[bool](err.Error())
+	case t.refused != "":
+		return broker.Unknown[bool](t.refusal())
+	}
+	return broker.Known(t.discarded, "a trace")
 }
 
 var errNoTrace = errors.New("the server cannot be traced (nats-server 2.11 and headers are needed)")
@@ -191,12 +275,18 @@ type traceEvent struct {
 	Hops   int `json:"hops"` // reports of other servers that are to come
 	Events []struct {
 		Type       string `json:"type"` // in: ingress, sm: mapping, si: import, se: export, js: stream, eg: egress
-		Kind       int    `json:"kind"`
+		Kind       int    `json:"kind"` // of the connection that it comes from or goes to
 		Error      string `json:"error"`
 		Stream     string `json:"stream"`
 		NoInterest bool   `json:"nointerest"`
+		Sub        string `json:"sub"`
+		Queue      string `json:"queue"`
 	} `json:"events"`
 }
+
+// clientKind is a client's connection, and the server's own for its own
+// subscriptions are of other kinds, as are those to other servers.
+const clientKind = 0
 
 // collectTrace reads the reports, which arrive in any order, until the one of
 // the server that took the message is there and all those that it and the others
@@ -224,17 +314,23 @@ func (t *traced) read(e *traceEvent) (entered bool) {
 	for _, ev := range e.Events {
 		switch ev.Type {
 		case "in":
-			const client = 0
-			entered = entered || ev.Kind == client
+			entered = entered || ev.Kind == clientKind
 			if ev.Error != "" {
 				t.refused = ev.Error
 			}
 		case "sm", "si", "se":
 			t.elsewhere = true
 		case "js":
-			t.stream = ev.Stream
+			t.stream, t.discarded = ev.Stream, ev.NoInterest
 			if ev.Error != "" {
 				t.refused = ev.Error
+			}
+		case "eg":
+			switch {
+			case ev.Kind == clientKind && ev.Error == "":
+				t.readers = append(t.readers, reader{ev.Sub, ev.Queue})
+			case ev.Kind != clientKind && ev.Error != "": // such as a server that is too old
+				t.blind = ev.Error
 			}
 		}
 	}

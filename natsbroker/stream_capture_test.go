@@ -77,3 +77,72 @@ func TestDescribeWhileTheConnectionIsDown(t *testing.T) {
 		t.Errorf("got %s, %s", p.StoredBy, p.RequestReply)
 	}
 }
+
+// Subscriptions are counted as they are now, a queue group as one.
+func TestDescribeCountsReaders(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	r := rigOn(t, s, nil)
+	b := newBroker(t, s, nil)
+	for i, options := range [][]broker.SubscribeOption{nil, {broker.Group("g")}, {broker.Group("g")}, {broker.Group("h")}, nil} {
+		sub := subscribe(t, b, "orders.*", discard, options...)
+		if want, got := []int{1, 2, 2, 3, 3}[i], describe(t, b, "orders.new").Publish.Readers; got != broker.Known(want, got.From) {
+			t.Errorf("after subscription %d: got %+v, want %d", i, got, want)
+		}
+		if i == 3 {
+			if _, err := sub.Drain(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if f := describe(t, b, "nobody").Publish.Readers; f.State != broker.StateKnown || f.V != 0 {
+		t.Errorf("of nobody: got %+v", f)
+	}
+	// A stream's consumers read what it keeps for them only.
+	r.stream(jetstream.StreamConfig{Name: "INTEREST", Subjects: []string{"interest.*"}, Retention: jetstream.InterestPolicy})
+	if f := describe(t, b, "interest.a").Publish.Readers; f.State != broker.StateKnown || f.V != 0 {
+		t.Errorf("without a consumer: got %+v", f)
+	}
+	r.consumer("INTEREST", jetstream.ConsumerConfig{Durable: "c", FilterSubject: "interest.a"})
+	subscribe(t, b, "interest.>", discard)
+	for subject, want := range map[string]int{"interest.a": 2, "interest.b": 1} {
+		if f := describe(t, b, subject).Publish.Readers; f.State != broker.StateKnown || f.V != want {
+			t.Errorf("%s: got %+v, want %d", subject, f, want)
+		}
+	}
+}
+
+// What nobody reads or answers now is certain, where the server can be traced.
+func TestCheckFindsThatNobodyListens(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	b := newBroker(t, s, nil)
+	r := rigOn(t, s, nil)
+	r.stream(jetstream.StreamConfig{Name: "INTEREST", Subjects: []string{"interest.*"}, Retention: jetstream.InterestPolicy})
+	severity := func(subject, code string, u broker.Usage) string {
+		t.Helper()
+		found, err := broker.Check(soon(t), b, subject, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.Code == code {
+				return f.Severity.String()
+			}
+		}
+		return "nothing"
+	}
+	asks, publishes := broker.Usage{Requests: true}, broker.Usage{Publishes: true}
+	if got := severity("ask", "no-responder", asks); got != "warning" {
+		t.Errorf("nobody answers: %s", got)
+	}
+	responders(t, b, 1)
+	if got := severity("ask", "no-responder", asks); got != "nothing" {
+		t.Errorf("somebody answers: %s", got)
+	}
+	if got := severity("interest.a", "unread-discarded", publishes); got != "error" {
+		t.Errorf("nobody reads: %s", got)
+	}
+	r.consumer("INTEREST", jetstream.ConsumerConfig{Durable: "c"})
+	if got := severity("interest.a", "unread-discarded", publishes); got != "nothing" {
+		t.Errorf("somebody reads: %s", got)
+	}
+}
