@@ -1,11 +1,9 @@
 package sqsbroker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,7 +12,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
 // RedriveOptions say where dead letters go.
@@ -73,22 +70,44 @@ func (b *Broker) Redrive(ctx context.Context, deadLetter string, o RedriveOption
 	if err != nil {
 		return report, err
 	}
-	r := &redrive{queue: q, subject: deadLetter, rate: int32(o.Rate), begin: time.Now().Truncate(time.Millisecond)}
+	r := &redrive{queue: q, subject: deadLetter, rate: int32(o.Rate), begin: time.Now().Truncate(time.Millisecond), stay: newStaying()}
 	if o.To != "" {
 		if r.to, err = b.find(o.To); err != nil {
 			return report, err
+		}
+		if r.to.fifo != q.fifo {
+			return report, &broker.FieldError{Field: "To", Value: o.To, Limit: "a queue of the dead-letter queue's kind"}
 		}
 	}
 	rest, err := r.bySQS(ctx)
 	if err == nil && rest {
 		err = r.byCopy(ctx)
 	}
-	if err != nil {
-		e := q.fail(ctx, opRedrive, deadLetter, err)
-		e.OutcomeUnknown = e.OutcomeUnknown || r.running
-		return r.report, e
+	return r.report, r.failed(ctx, err)
+}
+
+// failed is the error of the whole call: err, if it has ended that early, and
+// those of the messages that stay.
+func (r *redrive) failed(ctx context.Context, err error) error {
+	e := &broker.Error{Backend: backend, Op: opRedrive, Subject: r.subject}
+	stays := r.stay.errs
+	if n := len(r.stay.ids) - len(stays); n > 0 {
+		stays = append(stays, fmt.Errorf("so do %d more messages", n))
 	}
-	return r.report, nil
+	if err != nil {
+		e = r.queue.fail(ctx, opRedrive, r.subject, err)
+		e.OutcomeUnknown = e.OutcomeUnknown || r.running
+		if ctx.Err() != nil && !errors.Is(e, ctx.Err()) {
+			stays = append([]error{ctx.Err()}, stays...)
+		}
+	}
+	if len(stays) > 0 {
+		e.Err = errors.Join(append([]error{e.Err}, stays...)...)
+	}
+	if e.Err == nil {
+		return nil
+	}
+	return e
 }
 
 // redrive is one call of Redrive.
@@ -100,6 +119,7 @@ type redrive struct {
 	begin   time.Time // of the precision of SQS's times
 	due     time.Time // of the next copy, by rate
 	running bool      // a task of SQS
+	stay    staying
 	report  RedriveReport
 }
 
@@ -191,129 +211,4 @@ func (r *redrive) follow(ctx context.Context, admin AdminAPI, source string) (re
 			return false, fmt.Errorf("the task is %s: %s", aws.ToString(task.Status), aws.ToString(task.FailureReason))
 		}
 	}
-}
-
-// byCopy sends and deletes what it receives, until nothing comes.
-func (r *redrive) byCopy(ctx context.Context) error {
-	b := r.queue.broker
-	for {
-		ds, err := b.Receive(ctx, r.subject, sqsrules.MaxBatch, broker.Wait(time.Second), broker.Lease(time.Minute))
-		if err != nil || len(ds) == 0 {
-			return err
-		}
-		for i, d := range ds {
-			if !d.Time.Before(r.begin) {
-				continue // it came back meanwhile, and would do so for ever
-			}
-			if err := r.pace(ctx); err != nil {
-				return errors.Join(err, r.giveBack(ctx, ds[i:]))
-			}
-			if err := r.copy(ctx, d); err != nil {
-				return errors.Join(err, r.giveBack(ctx, ds[i:]))
-			}
-		}
-	}
-}
-
-// giveBack releases what is not moved, last first.
-func (r *redrive) giveBack(ctx context.Context, ds []*broker.Delivery) error {
-	slices.Reverse(ds)
-	return r.queue.broker.Release(context.WithoutCancel(ctx), 0, ds...)
-}
-
-// pace waits until the next copy may be made.
-func (r *redrive) pace(ctx context.Context) error {
-	if r.rate == 0 {
-		return nil
-	}
-	now := time.Now()
-	if r.due.After(now) {
-		if err := wait(ctx, r.due.Sub(now)); err != nil {
-			return err
-		}
-		now = r.due
-	}
-	r.due = now.Add(time.Second / time.Duration(r.rate))
-	return nil
-}
-
-// copy moves one message.
-func (r *redrive) copy(ctx context.Context, d *broker.Delivery) error {
-	b := r.queue.broker
-	h, err := b.own(d)
-	if err != nil {
-		return err
-	}
-	to, err := r.placeOf(h, d)
-	if err != nil {
-		return err
-	}
-	url, err := to.resolve(ctx)
-	if err != nil {
-		return err
-	}
-	if err := to.sendCopy(ctx, opRedrive, r.subject, h.copyTo(url, "redrive-")); err != nil {
-		return err
-	}
-	if err := b.Delete(context.WithoutCancel(ctx), d); err != nil {
-		return err
-	}
-	r.report.Moved++
-	r.report.Copied++
-	return nil
-}
-
-// placeOf is where a message is to go.
-func (r *redrive) placeOf(h *handle, d *broker.Delivery) (*queue, error) {
-	if r.to != nil {
-		return r.to, nil
-	}
-	source := cmp.Or(
-		h.native.Attributes[string(types.MessageSystemAttributeNameDeadLetterQueueSourceArn)],
-		d.Header[sqsrules.RejectSource],
-	)
-	if source == "" {
-		return nil, &broker.FieldError{
-			Field: "To", Limit: "message " + d.ID + " does not tell which queue it came from: name one",
-		}
-	}
-	at, err := parseAddress(source, "")
-	if err != nil {
-		return nil, err
-	}
-	return r.queue.broker.at(at), nil
-}
-
-// copyTo is a send of the same message to another queue. idPrefix is for its
-// deduplication id on a FIFO queue.
-func (h *handle) copyTo(url, idPrefix string) *sqs.SendMessageInput {
-	system := h.native.Attributes
-	in := &sqs.SendMessageInput{
-		QueueUrl:                &url,
-		MessageBody:             h.native.Body,
-		MessageAttributes:       h.native.MessageAttributes,
-		MessageGroupId:          optional(system[string(types.MessageSystemAttributeNameMessageGroupId)]),
-		MessageSystemAttributes: traceOf(system[string(types.MessageSystemAttributeNameAWSTraceHeader)]),
-	}
-	if h.queue.fifo {
-		in.MessageDeduplicationId = aws.String(idPrefix + aws.ToString(h.native.MessageId))
-	}
-	return in
-}
-
-// sendCopy sends a copy to q. It is an error if SQS has stored something else,
-// since the original is deleted next.
-func (q *queue) sendCopy(ctx context.Context, op, subject string, in *sqs.SendMessageInput) error {
-	var tries attempts
-	out, err := q.broker.client.SendMessage(ctx, in, tries.watch, takenInTime)
-	if err != nil {
-		return q.sendFailed(ctx, op, subject, err, &tries)
-	}
-	if !q.broker.intact(out.MD5OfMessageAttributes, in.MessageAttributes) {
-		return &broker.Error{
-			Backend: backend, Op: op, Subject: subject, Kind: broker.ErrUnavailable, Err: errDamaged,
-			Retryable: true, OutcomeUnknown: true,
-		}
-	}
-	return nil
 }

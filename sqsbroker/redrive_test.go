@@ -2,12 +2,17 @@ package sqsbroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/candidmq/candidmq/broker"
 )
@@ -148,7 +153,8 @@ func TestRedriveOfUnknownSource(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "To") || report.Moved != 0 {
 			t.Errorf("got %+v, %v", report, err)
 		}
-		if got := bodies(r.take(t, "dead", 1)); got[0] != "by hand" { // it was given back
+		sleep(time.Minute)
+		if got := bodies(r.take(t, "dead", 1)); got[0] != "by hand" { // it has stayed
 			t.Errorf("got %v", got)
 		}
 	})
@@ -182,6 +188,8 @@ func TestRedriveRefuses(t *testing.T) {
 		wantError(t, "no name", err, broker.ErrInvalid)
 		_, err = r.Redrive(t.Context(), "dead", RedriveOptions{To: "none"})
 		wantError(t, "no queue", err, broker.ErrNotFound)
+		_, err = r.Redrive(t.Context(), "dead", RedriveOptions{To: "a.fifo"})
+		wantError(t, "another kind", err, broker.ErrInvalid)
 		_, err = r.Redrive(t.Context(), "a", RedriveOptions{})
 		wantError(t, "no dead-letter queue", err, broker.ErrInvalid)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -310,6 +318,145 @@ func TestRedriveGoesOnAfterAFailure(t *testing.T) {
 			slices.Sort(got)
 			if want := map[string]int{"": 6, ".fifo": 5}[suffix]; len(got) != want || len(slices.Compact(got)) != 5 {
 				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// What cannot be moved does not keep the rest from it.
+func TestRedriveLeavesWhatItCannotMove(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "dead")
+		for _, queue := range []string{"a", "gone", "small"} {
+			r.create(t, queue, "RedrivePolicy", redriveTo("dead", "3"))
+		}
+		r.publish(t, "dead", "", "of-no-queue")
+		r.publish(t, "gone", "", "of a queue that is gone")
+		r.publish(t, "small", "", strings.Repeat("x", 2000))
+		for i := range 25 {
+			r.publish(t, "a", "", fmt.Sprint(i))
+		}
+		for _, queue := range []string{"gone", "small", "a", "a", "a"} {
+			ds, err := r.Receive(t.Context(), queue, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Reject(t.Context(), "spoilt", ds...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.set(t, "small", "MaximumMessageSize", "1024")
+		if _, err := r.client.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: aws.String(r.server.QueueURL("gone"))}); err != nil {
+			t.Fatal(err)
+		}
+		sleep(2 * time.Minute)
+		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
+		wantError(t, "Redrive", err, broker.ErrInvalid, broker.ErrNotFound, broker.ErrTooLarge)
+		if e, ok := errors.AsType[*broker.Error](err); !ok || e.Op != "redrive" || e.Subject != "dead" || e.Retryable || e.OutcomeUnknown {
+			t.Errorf("got %#v", e)
+		}
+		if report != (RedriveReport{Moved: 25, Copied: 25}) {
+			t.Errorf("got %+v", report)
+		}
+		if got := r.drain(t, "a"); len(got) != 25 {
+			t.Errorf("got %d messages", len(got))
+		}
+		sleep(time.Minute)
+		if got := r.drain(t, "dead"); len(got) != 3 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// On a FIFO queue what follows of the group stays behind, and keeps its order.
+func TestRedriveLeavesGroups(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "dead.fifo")
+		r.create(t, "o.fifo", "RedrivePolicy", redriveTo("dead.fifo", "3"))
+		r.publish(t, "dead.fifo", "k0", "of-no-queue")
+		for i := range 9 {
+			r.publish(t, "o.fifo", fmt.Sprint("k", i%3), fmt.Sprint(i))
+		}
+		if err := r.Reject(t.Context(), "spoilt", r.take(t, "o.fifo", 9)...); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Second)
+		report, err := r.Redrive(t.Context(), "dead.fifo", RedriveOptions{})
+		wantError(t, "Redrive", err, broker.ErrInvalid, broker.ErrSkipped)
+		if report.Copied != 6 {
+			t.Errorf("got %+v", report)
+		}
+		if got := r.drain(t, "o.fifo"); len(got) != 6 {
+			t.Errorf("got %v", got)
+		}
+		sleep(time.Minute)
+		if got, want := r.drain(t, "dead.fifo"), []string{"of-no-queue", "0", "3", "6"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+// Redrive ends when there is nothing new, though what it leaves comes back and
+// more arrives; its error tells of ten.
+func TestRedriveEndsAmongArrivals(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.bury(t, 20, "", "a")
+		for i := range 30 {
+			r.publish(t, "dead", "", fmt.Sprint("of-no-queue-", i))
+		}
+		sleep(time.Second)
+		r.setFault(noTasks)
+		stop := make(chan struct{})
+		var arriving sync.WaitGroup
+		arriving.Go(func() {
+			for {
+				select {
+				case <-time.After(300 * time.Millisecond):
+					r.publish(t, "dead", "", "new")
+				case <-stop:
+					return
+				}
+			}
+		})
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		report, err := r.Redrive(ctx, "dead", RedriveOptions{})
+		close(stop)
+		arriving.Wait()
+		wantError(t, "Redrive", err, broker.ErrInvalid)
+		if took := time.Since(begin); took > 3*time.Minute || report.Copied != 20 {
+			t.Errorf("got %+v after %v", report, took)
+		}
+		if text := fmt.Sprint(err); strings.Count(text, " stays: ") != 10 || !strings.Contains(text, "20 more") {
+			t.Errorf("got %v", text)
+		}
+	})
+}
+
+// A call that hangs does not keep Redrive from ending with its context.
+func TestRedriveEndsWithItsContext(t *testing.T) {
+	for _, action := range []string{"SendMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ReceiveMessage"} {
+		inBubble(t, nil, func(t *testing.T, r *rig) {
+			r.bury(t, 3, "", "a")
+			sleep(time.Second)
+			r.setFault(func(a string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+				switch a {
+				case action:
+					hang(req)
+					return true
+				case "SendMessage":
+					time.Sleep(4 * time.Second)
+				}
+				return noTasks(a, w, req, next)
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			begin := time.Now()
+			_, err := r.Redrive(ctx, "dead", RedriveOptions{})
+			wantError(t, action+" hangs", err, context.DeadlineExceeded)
+			if took := time.Since(begin); took > 10*time.Second+lastCalls {
+				t.Errorf("%s hangs: it took %v", action, took)
 			}
 		})
 	}
