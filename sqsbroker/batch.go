@@ -46,7 +46,8 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 	return receipts, broker.NewBatchError(errs)
 }
 
-// shipment is the messages of one batch that go to one queue.
+// shipment is the messages of one batch that go to one queue, under whatever
+// names.
 type shipment struct {
 	queue    *queue
 	url      string
@@ -60,10 +61,14 @@ type shipment struct {
 // item is one message of a shipment.
 type item struct {
 	index   int // in the batch
+	queue   *queue
 	message broker.Message
-	parcel  *parcel   // once it has been in a call
+	parcel  *parcel   // once it has come to the head
 	due     time.Time // to be sent again, not before
 }
+
+// sent reports whether the message has been in a call.
+func (it *item) sent() bool { return it.parcel != nil && it.parcel.tries > 0 }
 
 // skipOthers gives the messages of a refused batch that are fine their errors.
 func skipOthers(ms []broker.Message, errs []error) {
@@ -80,11 +85,11 @@ func skipped(subject string, retryable bool) error {
 	return &broker.Error{Backend: backend, Op: opPublish, Subject: subject, Kind: broker.ErrSkipped, Retryable: retryable}
 }
 
-// load checks every message and sorts them by queue. errs has those that are
+// load checks every message and sorts them by the queues' URLs. errs has those that are
 // refused, and those whose queue could not be looked up.
 func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all []*shipment, errs []error) {
 	errs = make([]error, len(ms))
-	byQueue := map[*queue]*shipment{}
+	byURL := map[string]*shipment{}
 	absent := map[string]error{} // by subject: asked for once, so that order holds
 	for i, m := range ms {
 		m.Clear(b.ignore)
@@ -99,13 +104,13 @@ func (b *Broker) load(ctx context.Context, op string, ms []broker.Message) (all 
 			}
 			continue
 		}
-		s := byQueue[q]
+		s := byURL[url]
 		if s == nil {
 			s = &shipment{queue: q, url: url, failed: map[string]error{}}
-			byQueue[q] = s
+			byURL[url] = s
 			all = append(all, s)
 		}
-		s.ahead = append(s.ahead, item{index: i, message: m})
+		s.ahead = append(s.ahead, item{index: i, queue: q, message: m})
 	}
 	return all, errs
 }
@@ -194,9 +199,6 @@ func (s *shipment) send(ctx context.Context) {
 		}
 		parcels := make([]*parcel, len(call))
 		for i := range call {
-			if call[i].parcel == nil {
-				call[i].parcel = s.queue.pack(&call[i].message)
-			}
 			parcels[i] = call[i].parcel
 		}
 		s.queue.broker.send(ctx, s.url, parcels)
@@ -231,8 +233,8 @@ func (s *shipment) next(ctx context.Context) []item {
 		if len(*from) == 0 {
 			return call
 		}
-		it := (*from)[0]
-		if s.queue.fifo && len(call) > 0 && call[0].parcel != nil && it.parcel == nil {
+		it := &(*from)[0]
+		if s.queue.fifo && len(call) > 0 && call[0].sent() && !it.sent() {
 			return call // what is sent again may fail again, and must not be overtaken
 		}
 		if first := s.failed[it.message.Key]; first != nil {
@@ -240,19 +242,23 @@ func (s *shipment) next(ctx context.Context) []item {
 			*from = (*from)[1:]
 			continue
 		}
-		size += sqsrules.Size(&it.message)
+		if it.parcel == nil {
+			it.parcel = it.queue.pack(&it.message)
+		}
+		size += it.parcel.size
 		if len(call) == sqsrules.MaxBatch || len(call) > 0 && size > sqsrules.MaxBatchSize {
 			return call
 		}
-		call = append(call, it)
+		call = append(call, *it)
+		*it = item{} // so that what is packed goes when it is stored
 		*from = (*from)[1:]
 	}
 }
 
 // passOver is for a message that is not sent, or not again, because of the first
 // failure of its key.
-func (s *shipment) passOver(it item, first error) {
-	if it.parcel != nil {
+func (s *shipment) passOver(it *item, first error) {
+	if it.sent() {
 		s.errs[it.index] = it.parcel.err
 		return
 	}
@@ -264,7 +270,7 @@ func (s *shipment) passOver(it item, first error) {
 func (s *shipment) giveUp(call []item, err error) {
 	for _, it := range call {
 		e := &broker.Error{Backend: backend, Op: opPublish, Subject: it.message.Subject, Err: err}
-		if it.parcel != nil {
+		if it.sent() {
 			e.Err = errors.Join(err, it.parcel.err)
 		}
 		s.fail(it, e)

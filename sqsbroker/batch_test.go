@@ -197,6 +197,48 @@ func TestBatchStopsAKeyAtItsFirstFailure(t *testing.T) {
 	})
 }
 
+// Two names of one queue are one queue: order holds across them, and so does the
+// end of a key at its first failure.
+func TestBatchUnderTwoNames(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		inBubble(t, nil, func(t *testing.T, r *rig) {
+			r.create(t, "orders.fifo")
+			failing := map[string]int{}
+			if fails {
+				failing["j"] = 1 // the last one of the first call
+			}
+			b, err := New(newFailAPI(r.client, true, failing), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := []string{"orders.fifo", r.server.QueueURL("orders.fifo"), arnOf("orders.fifo")}
+			var ms []broker.Message
+			for i, m := range letters(12) {
+				m.Subject, m.Key, m.DedupID = names[i%3], "k", string(m.Body)
+				ms = append(ms, m)
+			}
+			_, err = b.PublishBatch(t.Context(), ms)
+			for i := 9; i < len(ms) && fails; i++ {
+				want := broker.ErrSkipped
+				if i == 9 {
+					want = broker.ErrUnavailable
+				}
+				wantError(t, string(ms[i].Body), broker.ItemError(err, i), want)
+			}
+			if err != nil && !fails {
+				t.Error(err)
+			}
+			want := "abcdefghi"
+			if !fails {
+				want = "abcdefghij" // all that one receive gives
+			}
+			if got := strings.Join(bodies(r.take(t, "orders.fifo", len(want))), ""); got != want {
+				t.Errorf("stored %s, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestBatchCallThatFailsAsAWhole(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "orders.fifo")

@@ -1,6 +1,7 @@
 package sqsbroker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -92,12 +93,9 @@ func (q *queue) receipt(id, sequence *string) broker.Receipt {
 }
 
 // group is the message group: what orders on a FIFO queue, and what shares
-// fairly on a Standard one.
+// fairly on a Standard one. It keeps no part of m alive but the name.
 func group(m *broker.Message) *string {
-	if m.Key != "" {
-		return &m.Key
-	}
-	return optional(m.Tenant)
+	return optional(cmp.Or(m.Key, m.Tenant))
 }
 
 func optional(s string) *string {
