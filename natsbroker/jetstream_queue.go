@@ -39,6 +39,7 @@ type queue struct {
 	consumerName
 	address string // "stream/consumer"
 	next    string // the API's subject for requests
+	info    string // the API's subject for the consumer's state
 	seen    atomic.Pointer[consumerFacts]
 	idle    []*puller // guarded by JetStream.mu
 }
@@ -50,6 +51,7 @@ type consumerFacts struct {
 	backoff    []time.Duration
 	maxBatch   int           // 0: no limit
 	maxExpires time.Duration // 0: no limit
+	maxPending int           // of messages leased to anybody; 0: no limit
 	dead       DeadLetters   // Subject "": none
 }
 
@@ -75,7 +77,8 @@ func (j *JetStream) queue(n consumerName) *queue {
 	defer j.mu.Unlock()
 	q := j.queues[n]
 	if q == nil {
-		q = &queue{consumerName: n, address: n.String(), next: j.prefix + "CONSUMER.MSG.NEXT." + n.Stream + "." + n.Name}
+		q = &queue{consumerName: n, address: n.String(), next: j.prefix + "CONSUMER.MSG.NEXT." + n.Stream + "." + n.Name,
+			info: j.prefix + "CONSUMER.INFO." + n.Stream + "." + n.Name}
 		j.queues[n] = q
 	}
 	return q
@@ -161,10 +164,14 @@ func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, 
 	f := &consumerFacts{
 		readAt: time.Now(), ackWait: c.AckWait, backoff: c.BackOff,
 		maxBatch: c.MaxRequestBatch, maxExpires: c.MaxRequestExpires,
-		dead: natsrules.ReadDeadLetters(c.Metadata),
+		maxPending: max(c.MaxAckPending, 0),
+		dead:       natsrules.ReadDeadLetters(c.Metadata),
+	}
+	if c.ReplayPolicy == jetstream.ReplayOriginalPolicy { // the pauses between messages would be those within a batch
+		f.maxBatch = 1
 	}
 	if c.AckPolicy == jetstream.AckNonePolicy {
-		f.ackWait, f.backoff = 0, nil
+		f.ackWait, f.backoff, f.maxPending = 0, nil, 0
 	}
 	return f, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,14 +22,6 @@ const (
 	// shortestPull is how long a Wait of 0 waits: the server counts a message in
 	// for a consumer a moment after it has acknowledged it to its publisher.
 	shortestPull = 5 * time.Millisecond
-	// pullSlack is how much later than promised the end of a request may be
-	// told before it is taken for lost.
-	pullSlack = 2 * time.Second
-	// restWait is how long the rest of a batch may let wait for itself, before
-	// what has come is returned.
-	restWait = 10 * time.Millisecond
-	// restFlush bounds taking in what was on its way when a request is given up.
-	restFlush = time.Second
 	// maxPull is the most messages to ask for at a time.
 	maxPull = 500
 	// spareRoom is for the words that come in place of messages.
@@ -40,8 +31,10 @@ const (
 // Receive pulls from a consumer and returns as soon as one message is there,
 // with what else is there at once. It waits 20 s unless [broker.Wait] says
 // otherwise, as long as one likes; Wait(0) waits 5 ms. Everything that the server sends is
-// returned, also when ctx ends meanwhile: what was on its way then is taken in
-// for at most a second. What a connection that breaks has on its way comes again
+// returned, so a slow link makes a batch as slow as it is; ask for fewer messages
+// where one should not wait for the others. If ctx ends meanwhile, what was on its
+// way is taken in for at most a second. What a connection that breaks has on its
+// way, and what has not come two seconds after the message before it, comes again
 // when its lease ends.
 //
 // The lease is the consumer's ack_wait, or its backoff for the attempt, as they
@@ -170,10 +163,7 @@ func (r *receive) explain(ctx context.Context, err error) error {
 	return err
 }
 
-var (
-	errConsumerDeleted = errors.New("the consumer was deleted")
-	errNoAnswer        = errors.New("no answer to the request for messages")
-)
+var errConsumerDeleted = errors.New("the consumer was deleted")
 
 // request is what the consumer is asked (ADR-13). With no_wait and expires it
 // answers as soon as there is a message, and says when there is no other.
@@ -199,6 +189,9 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	batch := min(r.limit, maxPull)
 	if r.facts.maxBatch > 0 {
 		batch = min(batch, r.facts.maxBatch)
+	}
+	if r.facts.maxPending > 0 { // with more than that the request would stay open
+		batch = min(batch, r.facts.maxPending)
 	}
 	wait := min(max(time.Until(end), shortestPull), longestPull)
 	if r.facts.maxExpires > 0 {
@@ -226,7 +219,7 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 	if err != nil {
 		return pulled{}, err
 	}
-	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait}
+	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, quiet: restWait}
 	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
 		r.discard(p)
 		return pulled{}, err
@@ -235,131 +228,4 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 		return pulled{}, err
 	}
 	return a.pulled, nil
-}
-
-// asking is one request for messages on its way.
-type asking struct {
-	*receive
-	*puller
-	batch  int
-	noWait bool
-	pulled
-}
-
-// collect takes what comes until the server has said that it was all.
-func (a *asking) collect(ctx context.Context, wait time.Duration) error {
-	a.timer.Reset(wait + pullSlack)
-	for {
-		var msg *nats.Msg
-		select {
-		case msg = <-a.from:
-		default:
-			var err error
-			if msg, err = a.next(ctx); err != nil {
-				a.giveUp()
-				return err
-			}
-		}
-		over, err := a.take(msg)
-		if over {
-			a.over(err)
-			return err
-		}
-	}
-}
-
-// next waits for what the server sends: long for a first message, and not for
-// the rest.
-func (a *asking) next(ctx context.Context) (*nats.Msg, error) {
-	if len(a.msgs) > 0 {
-		a.timer.Reset(restWait)
-	}
-	select {
-	case msg := <-a.from:
-		return msg, nil
-	case <-a.timer.C:
-		return nil, errNoAnswer
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-a.life.Done():
-		return nil, nats.ErrConnectionClosed
-	case <-a.down:
-		return nil, a.JetStream.down()
-	}
-}
-
-// over is the end of a request that the server told.
-func (a *asking) over(err error) {
-	if err == nil || a.noWait && errors.Is(err, errOthersWait) {
-		a.keep(a.queue, a.puller)
-		return
-	}
-	a.discard(a.puller)
-}
-
-// take reports whether the request is over.
-func (a *asking) take(msg *nats.Msg) (over bool, err error) {
-	if a.since.IsZero() {
-		a.since = time.Now() // the lease begins before this
-	}
-	word := status(msg)
-	switch word {
-	case "":
-		a.msgs = append(a.msgs, msg)
-		return len(a.msgs) == a.batch, nil
-	case idleHeartbeat:
-		return false, nil
-	}
-	return true, statusError(word, msg.Header.Get("Description"))
-}
-
-var errOthersWait = errors.New("other requests wait for what there is")
-
-// statusError is what the server says in place of messages.
-func statusError(word, description string) error {
-	switch {
-	case word == noMessages:
-		return nil
-	case word == requestTimeout && description == "Requests Pending":
-		return errOthersWait
-	case word == requestTimeout:
-		return nil
-	case word == noResponders:
-		return nats.ErrNoResponders
-	case word == conflict && description == "Consumer Deleted":
-		return errConsumerDeleted
-	}
-	return &pullError{word + " " + description}
-}
-
-// pullError is another word of the server's, such as "409 Leadership Change".
-type pullError struct{ text string }
-
-func (e *pullError) Error() string { return "the server answered: " + e.text }
-
-// kind is ErrUnavailable for what passes by itself, such as a change of leader.
-func (e *pullError) kind() error {
-	if strings.Contains(e.text, "Exceeded") { // MaxWaiting, mostly
-		return broker.ErrThrottled
-	}
-	return broker.ErrUnavailable
-}
-
-// giveUp ends a request that is not over. What the server has sent by then is
-// taken in, since it is leased to nobody else: the round trip comes after it.
-func (a *asking) giveUp() {
-	if a.conn.IsConnected() && a.sub.Drain() == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), restFlush)
-		_ = a.conn.FlushWithContext(ctx) // what it does not bring comes again
-		cancel()
-	}
-	a.discard(a.puller)
-	for {
-		select {
-		case msg := <-a.from:
-			_, _ = a.take(msg) // it is over anyway
-		default:
-			return
-		}
-	}
 }
