@@ -102,6 +102,14 @@ var queryCodes = map[string]string{
 	"NonExistentQueue":                  "QueueDoesNotExist",
 	"InvalidParameterValueException":    "InvalidParameterValue",
 	"MissingRequiredParameterException": "MissingParameter",
+
+	"KMS.AccessDeniedException":    "KmsAccessDenied",
+	"KMS.DisabledException":        "KmsDisabled",
+	"KMS.InvalidKeyUsageException": "KmsInvalidKeyUsage",
+	"KMS.InvalidStateException":    "KmsInvalidState",
+	"KMS.NotFoundException":        "KmsNotFound",
+	"KMS.OptInRequired":            "KmsOptInRequired",
+	"KMS.ThrottlingException":      "KmsThrottled",
 }
 
 // reasons tells apart the many errors that share the code

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/sqsbroker/sqstest"
 )
 
 func TestErrorTable(t *testing.T) {
@@ -119,6 +120,45 @@ func TestErrorsOfTheClient(t *testing.T) {
 		err = publish()
 		wantError(t, "no connection", err, broker.ErrUnavailable)
 	})
+}
+
+// The real service sends KMS's errors with the query protocol's codes, which the
+// AWS client reports.
+func TestKMSErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, code string
+		want       error
+		retryable  bool
+	}{
+		{"KmsThrottled", "KMS.ThrottlingException", broker.ErrThrottled, true},
+		{"KmsAccessDenied", "KMS.AccessDeniedException", broker.ErrDenied, false},
+		{"KmsOptInRequired", "KMS.OptInRequired", broker.ErrDenied, false},
+		{"KmsDisabled", "KMS.DisabledException", broker.ErrUnavailable, false},
+		{"KmsNotFound", "KMS.NotFoundException", broker.ErrUnavailable, false},
+		{"KmsInvalidState", "KMS.InvalidStateException", broker.ErrUnavailable, false},
+		{"KmsInvalidKeyUsage", "KMS.InvalidKeyUsageException", broker.ErrUnavailable, false},
+	} {
+		inBubble(t, nil, func(t *testing.T, r *rig) {
+			r.create(t, "jobs")
+			r.none(t, "jobs")
+			faults := sqstest.NewFaults(1, sqstest.FaultPlan{
+				Refuse: 1, Refusal: sqstest.Error{Name: c.name, Code: c.code, Status: http.StatusBadRequest},
+			})
+			r.setFault(func(_ string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+				faults.Wrap(next).ServeHTTP(w, req)
+				return true
+			})
+			_, sent := r.Publish(t.Context(), broker.Message{Subject: "jobs", Body: []byte("a")})
+			_, received := r.Receive(t.Context(), "jobs", 1)
+			entry := failure(t.Context(), opPublish, "jobs", entryError(types.BatchResultErrorEntry{Code: &c.code}))
+			for _, err := range []error{sent, received, entry} {
+				wantError(t, c.code, err, c.want)
+				if e, ok := errors.AsType[*broker.Error](err); !ok || e.Retryable != c.retryable || e.OutcomeUnknown {
+					t.Errorf("%s: got %#v", c.code, e)
+				}
+			}
+		})
+	}
 }
 
 func TestMissingCredentials(t *testing.T) {

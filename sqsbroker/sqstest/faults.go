@@ -21,6 +21,7 @@ type Fault string
 const (
 	FaultThrottle     Fault = "throttle"      // HTTP 400 ThrottlingException, nothing done
 	FaultServerError  Fault = "server-error"  // HTTP 500 InternalFailure, nothing done
+	FaultRefusal      Fault = "refusal"       // the plan's Refusal, nothing done
 	FaultDropRequest  Fault = "drop-request"  // the connection closes, nothing done
 	FaultDropResponse Fault = "drop-response" // the request is carried out, then the connection closes
 	FaultEntry        Fault = "entry"         // one entry of a batch fails, with SenderFault false
@@ -32,9 +33,16 @@ const (
 type FaultPlan struct {
 	Throttle     float64
 	ServerError  float64
+	Refuse       float64
 	DropRequest  float64
 	DropResponse float64
 	Entry        float64
+	// Refusal is what Refuse answers: any error of the service, such as
+	//
+	//	Error{Name: "KmsDisabled", Code: "KMS.DisabledException", Status: 400}
+	//
+	// of an encrypted queue, which this endpoint has none of.
+	Refusal Error
 	// Latency is added to every request.
 	Latency time.Duration
 	// Only limits the faults to these actions, such as "ReceiveMessage"; all
@@ -118,6 +126,8 @@ func (f *Faults) Wrap(next http.Handler) http.Handler {
 				Name: "InternalFailure", Code: "InternalFailure",
 				Status: http.StatusInternalServerError, Message: "The request processing has failed.",
 			})
+		case f.strikes(FaultRefusal, plan.Refuse):
+			writeError(w, &plan.Refusal)
 		case f.strikes(FaultDropRequest, plan.DropRequest):
 			panic(http.ErrAbortHandler) // closes the connection
 		case f.strikes(FaultDropResponse, plan.DropResponse):

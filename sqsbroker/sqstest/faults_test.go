@@ -26,6 +26,7 @@ func TestFaults(t *testing.T) {
 	}{
 		sqstest.FaultThrottle:     {sqstest.FaultPlan{Throttle: 1}, "ThrottlingException", 0, 0},
 		sqstest.FaultServerError:  {sqstest.FaultPlan{ServerError: 1}, "InternalFailure", 0, 0},
+		sqstest.FaultRefusal:      {sqstest.FaultPlan{Refuse: 1, Refusal: kmsErrors["KmsDisabled"]}, "KMS.DisabledException", 0, 0},
 		sqstest.FaultDropRequest:  {sqstest.FaultPlan{DropRequest: 1}, "-", 0, 0},
 		sqstest.FaultDropResponse: {sqstest.FaultPlan{DropResponse: 1}, "-", 1, 0},
 		sqstest.FaultLatency:      {sqstest.FaultPlan{Latency: 3 * time.Second}, "", 1, 3 * time.Second},
@@ -59,6 +60,41 @@ func TestFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// kmsErrors are those of encrypted queues, by their names (AWS's model of SQS).
+var kmsErrors = map[string]sqstest.Error{
+	"KmsAccessDenied":    {Name: "KmsAccessDenied", Code: "KMS.AccessDeniedException", Status: 400},
+	"KmsDisabled":        {Name: "KmsDisabled", Code: "KMS.DisabledException", Status: 400},
+	"KmsInvalidKeyUsage": {Name: "KmsInvalidKeyUsage", Code: "KMS.InvalidKeyUsageException", Status: 400},
+	"KmsInvalidState":    {Name: "KmsInvalidState", Code: "KMS.InvalidStateException", Status: 400},
+	"KmsNotFound":        {Name: "KmsNotFound", Code: "KMS.NotFoundException", Status: 400},
+	"KmsOptInRequired":   {Name: "KmsOptInRequired", Code: "KMS.OptInRequired", Status: 403},
+	"KmsThrottled":       {Name: "KmsThrottled", Code: "KMS.ThrottlingException", Status: 400},
+}
+
+// A refusal has the Go type of its name, and the code of the query protocol, as
+// the AWS client makes them of the real service's answers.
+func TestRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults, client, url := faulty(t)
+		got := map[string]error{}
+		for name, refusal := range kmsErrors {
+			faults.Set(sqstest.FaultPlan{Refuse: 1, Refusal: refusal})
+			_, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("x")})
+			if api, ok := errors.AsType[smithy.APIError](err); !ok || api.ErrorCode() != refusal.Code {
+				t.Errorf("%s: got %v, want the code %s", name, err, refusal.Code)
+			}
+			got[name] = err
+		}
+		is[*types.KmsAccessDenied](t, got["KmsAccessDenied"])
+		is[*types.KmsDisabled](t, got["KmsDisabled"])
+		is[*types.KmsInvalidKeyUsage](t, got["KmsInvalidKeyUsage"])
+		is[*types.KmsInvalidState](t, got["KmsInvalidState"])
+		is[*types.KmsNotFound](t, got["KmsNotFound"])
+		is[*types.KmsOptInRequired](t, got["KmsOptInRequired"])
+		is[*types.KmsThrottled](t, got["KmsThrottled"])
+	})
 }
 
 func TestFaultsOfEntries(t *testing.T) {
