@@ -101,8 +101,24 @@ func (a *answers) open() error {
 	if err := sub.SetPendingLimits(-1, -1); err != nil { // bounded by what is asked
 		return err
 	}
+	sub.SetClosedHandler(func(string) { a.end() })
 	a.sub, a.prefix = sub, prefix
 	return nil
+}
+
+// end ends every wait: the subscription is gone, mostly because the connection
+// was closed for good. Of one that is lost and made again an answer may still come.
+func (a *answers) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLocked()
+}
+
+func (a *answers) endLocked() {
+	if !a.over {
+		a.over = true
+		close(a.stopped)
+	}
 }
 
 // route hands an answer over. It runs on nats.go's goroutine and never blocks.
@@ -132,13 +148,9 @@ func (a *answers) forget(token uint64) {
 func (a *answers) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over {
-		return
-	}
-	a.over = true
-	close(a.stopped)
+	a.endLocked()
 	if a.sub != nil {
-		_ = a.sub.Unsubscribe() // on a closed connection there is nothing to undo
+		_ = a.sub.Unsubscribe() // on a closed connection, or the second time, there is nothing to undo
 	}
 }
 

@@ -40,7 +40,9 @@ const streamPause = 250 * time.Millisecond
 // unless StreamWait says otherwise. While the connection is down the message
 // waits in the client's buffer for the reconnect, within ctx. If ctx (or
 // RequestTimeout) ends first the error matches [broker.ErrOutcomeUnknown]; so
-// does a publish to a stream with no_ack, which never answers.
+// does a publish to a stream with no_ack, which never answers, one whose answer is
+// lost with the connection, and at once one that waits when the connection is
+// closed.
 func (j *JetStream) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	const op = "publish"
 	if err := j.ready(ctx, op, m.Subject); err != nil {
