@@ -182,12 +182,23 @@ const (
 	idleHeartbeat  = "100"
 )
 
-// isAck reports whether a message can be an answer of JetStream.
+// What the acknowledgements of a stream begin with, that of a refusal with the
+// error. All name the stream.
+var (
+	ackBegin     = []byte(`{"stream":"`)
+	refusalBegin = []byte(`{"error":{"code":`)
+	ackNumber    = []byte(`"seq":`)
+	refusalOf    = []byte(`"stream":"`)
+)
+
+// isAck reports whether a message has the form of an answer of JetStream. Other
+// services answer in JSON too, and with errors.
 func isAck(msg *nats.Msg) bool {
 	if len(msg.Data) == 0 {
 		return msg.Header.Get(statusHeader) == noResponders
 	}
-	return msg.Data[0] == '{' && (bytes.Contains(msg.Data, []byte(`"stream":`)) || bytes.Contains(msg.Data, []byte(`"error":`)))
+	return bytes.HasPrefix(msg.Data, ackBegin) && bytes.Contains(msg.Data, ackNumber) ||
+		bytes.HasPrefix(msg.Data, refusalBegin) && bytes.Contains(msg.Data, refusalOf)
 }
 
 // unanswered reports whether the server said that nobody takes the request.

@@ -140,7 +140,7 @@ func (b *atomicBatch) run() ([]broker.Receipt, error) {
 		if err := b.ctx.Err(); err != nil { // not committed: nothing is stored
 			return nil, b.failure("publish", b.messages[i].name, err)
 		}
-		token, err := b.send(&b.messages[i], slot{to: b.got, index: i, ack: i == last})
+		token, err := b.send(&b.messages[i], slot{to: b.got, index: i, ack: true})
 		if err != nil {
 			if e, ok := errors.AsType[*broker.Error](err); ok && i < last {
 				e.OutcomeUnknown = false
@@ -171,8 +171,8 @@ func (b *atomicBatch) forgetAll() {
 	}
 }
 
-// refused is why the stream did not take a message of the batch; nil if it did.
-// Others on the subject may answer too: what is not understood means nothing.
+// refused is why the stream did not take a message of the batch; nil if it did, and
+// where the answer is not understood.
 func (b *atomicBatch) refused(a answer) error {
 	var ack pubAck
 	if err := json.Unmarshal(a.msg.Data, &ack); err == nil && ack.Error != nil {

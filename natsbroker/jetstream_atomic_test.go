@@ -178,13 +178,13 @@ func TestJetStreamAtomicStoresNothing(t *testing.T) {
 	}
 }
 
-// Others may answer on the subjects of a stream: only the stream's answer to the
-// commit counts.
+// Others may answer on the subjects of a stream: only the stream's answers count.
 func TestJetStreamAtomicIgnoresAnswersOfOthers(t *testing.T) {
 	r := newRig(t, nil)
-	r.orders(allowAtomic)
+	r.orders(allowAtomic, func(s *jetstream.StreamConfig, _ *jetstream.ConsumerConfig) { s.MaxMsgSize = 1000 })
 	service, err := r.js.Conn().Subscribe("orders.>", func(m *nats.Msg) {
 		_ = m.Respond([]byte("hello"))
+		_ = m.Respond([]byte(`{"error":{"code":404,"description":"no such customer"}}`))
 		_ = m.Respond(nil)
 	})
 	if err != nil {
@@ -198,6 +198,11 @@ func TestJetStreamAtomicIgnoresAnswersOfOthers(t *testing.T) {
 		if receipts, err := r.PublishAtomic(soon(t), batchOf(3, "a")); err != nil || len(receipts) != 3 {
 			t.Fatalf("got %v, %v", receipts, err)
 		}
+		ms := batchOf(3, "a")
+		ms[1].Body = make([]byte, 1001)
+		_, err := r.PublishAtomic(soon(t), ms)
+		wantErr(t, err, broker.ErrTooLarge)
+		wantText(t, err, "max_msg_size")
 	}
 }
 

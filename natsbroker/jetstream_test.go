@@ -240,13 +240,12 @@ func TestJetStreamFullStream(t *testing.T) {
 }
 
 // A responder on a subject that a stream captures may answer first: its answer is
-// no acknowledgement.
+// no acknowledgement, whatever it is made of.
 func TestJetStreamIgnoresAnswersOfOthers(t *testing.T) {
 	r := newRig(t, nil)
+	r.orders(func(s *jetstream.StreamConfig, _ *jetstream.ConsumerConfig) { s.NoAck = true })
 	service, err := r.js.Conn().Subscribe("orders.new", func(m *nats.Msg) {
-		_ = m.Respond([]byte("hello"))
-		_ = m.Respond([]byte(`{"hello":"there"}`))
-		_ = m.Respond(nil)
+		_ = m.Respond(m.Data)
 		_ = m.Respond([]byte(`{"stream":"ORDERS","seq":7}`)) // in the stream's place
 	})
 	if err != nil {
@@ -256,9 +255,14 @@ func TestJetStreamIgnoresAnswersOfOthers(t *testing.T) {
 	if err := r.js.Conn().Flush(); err != nil {
 		t.Fatal(err)
 	}
-	receipt, err := r.Publish(soon(t), broker.Message{Subject: "orders.new"})
-	if err != nil || receipt.Outcome != broker.OutcomeStored || receipt.ID != "ORDERS:7" {
-		t.Errorf("got %+v, %v", receipt, err)
+	for _, body := range []string{
+		"", "hello", `{"hello":"there"}`, `{"result":1,"error":null}`, `{"error":"bad request"}`, `{"stream":false}`, `{"stream":"films"}`,
+		`{"error":{"code":404,"description":"no such customer"}}`,
+	} {
+		receipt, err := r.Publish(soon(t), broker.Message{Subject: "orders.new", Body: []byte(body)})
+		if err != nil || receipt.Outcome != broker.OutcomeStored || receipt.ID != "ORDERS:7" {
+			t.Errorf("%q first: got %+v, %v", body, receipt, err)
+		}
 	}
 }
 
