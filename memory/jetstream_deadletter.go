@@ -26,7 +26,7 @@ func (b *JetStream) copyToDeadLetter(ctx context.Context, h *streamHandle, d *br
 	header[natsrules.RejectSubjectHeader] = d.Subject
 	header[natsrules.RejectSequenceHeader] = d.Sequence.String()
 	header[natsrules.RejectAttemptsHeader] = strconv.Itoa(d.Attempt)
-	return b.forward(ctx, target, header, d.Body, fmt.Sprintf("reject-%s-%s", d.Source, d.Sequence))
+	return b.forward(ctx, target, header, d.Body, natsrules.RejectID(d))
 }
 
 // forward publishes a copy under an id of its own. Bodies and headers are shared,
@@ -72,7 +72,7 @@ func (b *JetStream) redriveOne(ctx context.Context, d *broker.Delivery) error {
 	}
 	header := maps.Clone(d.Header)
 	maps.DeleteFunc(header, func(key, _ string) bool { return strings.HasPrefix(key, natsrules.RejectPrefix) })
-	if err := b.forward(ctx, target, header, d.Body, "redrive-"+d.ID); err != nil {
+	if err := b.forward(ctx, target, header, d.Body, natsrules.RedriveID(d)); err != nil {
 		return err
 	}
 	return broker.ItemError(b.Delete(ctx, d), 0)

@@ -95,7 +95,7 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	h[RejectSubjectHeader] = []string{d.Subject}
 	h[RejectSequenceHeader] = []string{sequence}
 	h[RejectAttemptsHeader] = []string{strconv.Itoa(d.Attempt)}
-	h[jetstream.MsgIDHeader] = []string{fmt.Sprintf("reject-%s-%s", d.Source, sequence)}
+	h[jetstream.MsgIDHeader] = []string{natsrules.RejectID(&d.Delivery)}
 	return h
 }
 
@@ -151,7 +151,7 @@ func (j *JetStream) redriveOne(ctx context.Context, op string, d *broker.Deliver
 			h[key] = values
 		}
 	}
-	h[jetstream.MsgIDHeader] = []string{"redrive-" + d.ID}
+	h[jetstream.MsgIDHeader] = []string{natsrules.RedriveID(d)}
 	late, stop := j.until(ctx)
 	defer stop()
 	if _, err := j.store(ctx, &jsMessage{name: target, native: target, header: h, body: d.Body}, late); err != nil {

@@ -1,9 +1,12 @@
 package natsrules
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
+
+	"github.com/candidmq/candidmq/broker"
 )
 
 // The keys of a consumer's metadata that say where its dead letters go.
@@ -60,6 +63,17 @@ const (
 
 	RejectPrefix = "candidmq-reject-"
 )
+
+// RejectID is the deduplication id of the copy that is made of a rejected message:
+// what was stored when, since a stream that is made anew counts from 1 again.
+func RejectID(d *broker.Delivery) string {
+	return fmt.Sprintf("reject-%s-%s-%d", d.Source, d.Sequence, d.Time.UnixNano())
+}
+
+// RedriveID is that of a dead letter that is published again.
+func RedriveID(d *broker.Delivery) string {
+	return fmt.Sprintf("redrive-%s-%d", d.ID, d.Time.UnixNano())
+}
 
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 1024
