@@ -2,8 +2,6 @@ package memory
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -38,37 +36,26 @@ func (b *JetStream) forward(ctx context.Context, native string, header broker.He
 	if len(header) > 0 {
 		p.send.Attrs = header
 	}
-	_, err := b.storeAwaiting(ctx, &p)
+	sent, err := b.storeAwaiting(ctx, &p)
+	if err == nil && sent.NoAck {
+		return b.unanswered(ctx, native)
+	}
 	return err
 }
 
 // Redrive publishes the messages of a dead-letter queue back to the subjects they
-// came from, as new messages, and deletes them there: at most limit, and as many as
-// there are now. It returns how many. Other consumers of the subject receive what is
-// redriven too.
+// came from, as new messages, and deletes them there: at most limit, which is 1 or
+// above, and as many as there are now. It returns how many. Other consumers of the
+// subject receive what is redriven too. A message that cannot be moved stays, is told
+// in the error, and keeps no other from being moved.
 func (b *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
-	const most = 100 // at a time
-	moved := 0
-	for moved < limit {
-		ds, err := b.Receive(ctx, queue, min(limit-moved, most), broker.Wait(0))
-		if err != nil || len(ds) == 0 {
-			return moved, err
-		}
-		for i, d := range ds {
-			if err := b.redriveOne(ctx, d); err != nil {
-				return moved, errors.Join(err, b.Release(ctx, 0, ds[i:]...))
-			}
-			moved++
-		}
-	}
-	return moved, nil
+	return natsrules.Redrive(ctx, b, queue, limit, b.redriveOne)
 }
 
 func (b *JetStream) redriveOne(ctx context.Context, d *broker.Delivery) error {
-	target := d.Header[natsrules.RejectSubjectHeader]
-	if target == "" {
-		return failed("redrive", d.Source, broker.ErrInvalid,
-			fmt.Errorf("message %s has no header %s: it is no dead letter", d.ID, natsrules.RejectSubjectHeader))
+	target, err := natsrules.RedriveTarget(d)
+	if err != nil {
+		return err
 	}
 	header := maps.Clone(d.Header)
 	maps.DeleteFunc(header, func(key, _ string) bool { return strings.HasPrefix(key, natsrules.RejectPrefix) })

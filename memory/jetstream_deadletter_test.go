@@ -1,9 +1,12 @@
 package memory_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/memory"
 )
 
@@ -42,5 +45,45 @@ func TestJetStreamDeadLettersOfAStreamMadeAnew(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			create(t, b, memory.StreamConfig{Name: "DEAD", Subjects: []string{"dead"}}, memory.ConsumerConfig{Durable: "c"})
 		}
+	})
+}
+
+// What cannot be moved keeps nothing else from being moved, and is there afterwards.
+func TestJetStreamRedriveGoesPastWhatStays(t *testing.T) {
+	b := newJetStream(t, memory.StreamConfig{}, toDead)
+	publish(t, b, text("dead", "foreign"))
+	lost := text("dead", "lost")
+	lost.Header = broker.Header{"candidmq-reject-subject": "nobody.has.it"}
+	publish(t, b, lost)
+	put(t, b, "a")
+	must(t, b.Reject(t.Context(), "bad", one(t, b, "ORDERS/c")))
+	n, err := b.Redrive(t.Context(), "DEAD/c", 1)
+	if n != 1 {
+		t.Errorf("%d redriven, want 1", n)
+	}
+	wantErr(t, err, broker.ErrInvalid, broker.ErrNotFound)
+	wantBodies(t, receive(t, b, "ORDERS/c", 10), "a")
+	wantBodies(t, receive(t, b, "DEAD/c", 10), "foreign", "lost")
+}
+
+func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newJetStream(t, memory.StreamConfig{}, toDead)
+		_, err := b.Redrive(t.Context(), "DEAD/c", 0)
+		wantErr(t, err, broker.ErrInvalid)
+		_, err = b.Redrive(t.Context(), "DEAD/none", 1)
+		wantErr(t, err, broker.ErrNotFound)
+		create(t, b, memory.StreamConfig{Name: "SILENT", Subjects: []string{"silent"}, NoAck: true}, memory.ConsumerConfig{Durable: "c"})
+		m := text("dead", "m")
+		m.Header = broker.Header{"candidmq-reject-subject": "silent"}
+		publish(t, b, m)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		n, err := b.Redrive(ctx, "DEAD/c", 10)
+		if n != 0 {
+			t.Errorf("%d redriven", n)
+		}
+		wantErr(t, err, context.DeadlineExceeded)
+		wantBodies(t, receive(t, b, "DEAD/c", 10), "m")
 	})
 }

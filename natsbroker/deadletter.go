@@ -2,7 +2,6 @@ package natsbroker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -112,37 +111,23 @@ func (r *receive) exhausted(ctx context.Context, d *jsDelivery) {
 }
 
 // Redrive publishes the messages of a dead-letter queue back to the subjects
-// they came from, as new messages, and deletes them there: at most limit, and as
-// many as there are now. It returns how many. One that was published and then
-// not deleted is published again by a later call, and recognised as a duplicate
-// within the stream's duplicate_window. Other consumers of the subject receive
-// what is redriven too.
+// they came from, as new messages, and deletes them there: at most limit, which is 1
+// or above, and as many as there are now. It returns how many. One that was published
+// and then not deleted is published again by a later call, and recognised as a
+// duplicate within the stream's duplicate_window. Other consumers of the subject
+// receive what is redriven too.
+//
+// A message that cannot be moved, because it has no header [RejectSubjectHeader] or
+// its stream does not take it, stays and keeps no other from being moved. The error
+// tells of such messages, joined, of ten at most.
 func (j *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
-	const op = "redrive"
-	const most = 100 // at a time
-	moved := 0
-	for moved < limit {
-		ds, err := j.Receive(ctx, queue, min(limit-moved, most), broker.Wait(0))
-		if err != nil || len(ds) == 0 {
-			return moved, err
-		}
-		for i, d := range ds {
-			if err := j.redriveOne(ctx, op, d); err != nil {
-				return moved, errors.Join(err, j.Release(ctx, 0, ds[i:]...))
-			}
-			moved++
-		}
-	}
-	return moved, nil
+	return natsrules.Redrive(ctx, j, queue, limit, j.redriveOne)
 }
 
-func (j *JetStream) redriveOne(ctx context.Context, op string, d *broker.Delivery) error {
-	target := d.Header[RejectSubjectHeader]
-	if target == "" {
-		return &broker.Error{
-			Backend: jsBackend, Op: op, Subject: d.Source, Kind: broker.ErrInvalid,
-			Err: fmt.Errorf("message %s has no header %s: it is no dead letter of this package", d.ID, RejectSubjectHeader),
-		}
+func (j *JetStream) redriveOne(ctx context.Context, d *broker.Delivery) error {
+	target, err := natsrules.RedriveTarget(d)
+	if err != nil {
+		return err
 	}
 	own := d.Handle.(*jsDelivery)
 	h := make(nats.Header, len(own.msg.Header))

@@ -1,12 +1,16 @@
 package natsbroker_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/natsbroker"
 )
 
@@ -59,4 +63,63 @@ func TestJetStreamRedriveFromAStreamMadeAnew(t *testing.T) {
 		r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}})
 		r.consumer("DEAD", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
 	}
+}
+
+// What cannot be moved keeps nothing else from being moved, and is there afterwards.
+func TestJetStreamRedriveGoesPastWhatStays(t *testing.T) {
+	r := newRig(t, nil)
+	r.deadLettered(3, time.Minute)
+	const foreign, own = 12, 3
+	for i := range foreign {
+		r.put("dead.orders", fmt.Sprint("foreign ", i))
+	}
+	publish(t, r, broker.Message{
+		Subject: "dead.orders", Body: []byte("lost"), Header: broker.Header{natsbroker.RejectSubjectHeader: "nobody.has.it"},
+	})
+	for i := range own {
+		r.put("orders.new", fmt.Sprint(i))
+	}
+	if err := r.Reject(soon(t), "bad", r.lease("ORDERS/c", own)...); err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.Redrive(soon(t), "DEAD/c", 2)
+	if n != 2 {
+		t.Errorf("%d redriven, want as many as asked for", n)
+	}
+	wantErr(t, err, broker.ErrInvalid)
+	n, err = r.Redrive(soon(t), "DEAD/c", 10)
+	if n != own-2 {
+		t.Errorf("%d redriven, want the rest", n)
+	}
+	wantErr(t, err, broker.ErrInvalid)
+	if text := err.Error(); strings.Count(text, "stays:") != 10 || !strings.Contains(text, "so do 3 more") {
+		t.Errorf("got %v; want ten that stay, and how many more", err)
+	}
+	if got, want := texts(r.lease("ORDERS/c", own)), []string{"0", "1", "2"}; !slices.Equal(got, want) {
+		t.Errorf("came back: %q, want %q", got, want)
+	}
+	r.lease("DEAD/c", foreign+1) // at once: they are not leased to the redrive
+}
+
+func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
+	r := newRig(t, nil)
+	r.deadLettered(3, time.Minute)
+	for _, limit := range []int{0, -1} {
+		_, err := r.Redrive(soon(t), "DEAD/c", limit)
+		wantErr(t, err, broker.ErrInvalid)
+	}
+	_, err := r.Redrive(soon(t), "DEAD/none", 1)
+	wantErr(t, err, broker.ErrNotFound)
+	r.stream(jetstream.StreamConfig{Name: "SILENT", Subjects: []string{"silent"}, NoAck: true})
+	publish(t, r, broker.Message{
+		Subject: "dead.orders", Body: []byte("m"), Header: broker.Header{natsbroker.RejectSubjectHeader: "silent"},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	n, err := r.Redrive(ctx, "DEAD/c", 10)
+	if n != 0 {
+		t.Errorf("%d redriven", n)
+	}
+	wantErr(t, err, context.DeadlineExceeded)
+	r.lease("DEAD/c", 1) // at once, for it was given back
 }
