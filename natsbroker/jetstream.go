@@ -163,20 +163,52 @@ func (j *JetStream) As(target any) bool {
 // Group, and flushes. A Receive that waits ends with [broker.ErrClosed]; a
 // publish whose answer is still awaited then ends with an error that matches
 // [broker.ErrOutcomeUnknown] too. A connection that ConnectJetStream dialed is
-// closed; one given to NewJetStream stays open.
+// closed; one given to NewJetStream stays open. If ctx ends before all consumers
+// are removed, Close waits half a second more where there is a connection, and
+// returns; on one that stays open the removals go on for up to five seconds.
 func (j *JetStream) Close(ctx context.Context) error {
 	err := j.subs.Close(ctx)
 	j.release.Do(func() {
 		j.mu.Lock()
 		j.end() // no further task begins
 		j.mu.Unlock()
-		j.tasks.Wait() // each is bounded by a time-out of its own
+		err = errors.Join(err, j.awaitTasks(ctx))
 		j.answers.stop()
 		for _, q := range j.known() {
 			j.discardIdle(q)
 		}
 	})
 	return errors.Join(err, j.core.Close(ctx))
+}
+
+// removeGrace is what the removal of consumers may take when the context of Close
+// has ended, perhaps by a handler that hangs: a round trip on a connection that
+// works.
+const removeGrace = 500 * time.Millisecond
+
+// awaitTasks waits for the removal of consumers. Each is bounded by a time-out of
+// its own.
+func (j *JetStream) awaitTasks(ctx context.Context) error {
+	over := make(chan struct{})
+	go func() {
+		j.tasks.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+	}
+	grace := time.Duration(0)
+	if j.conn.IsConnected() {
+		grace = removeGrace
+	}
+	select {
+	case <-over:
+		return nil
+	case <-time.After(grace):
+		return j.failure("close", "", fmt.Errorf("consumers are still being removed: %w", ctx.Err()))
+	}
 }
 
 // Ping asks JetStream for the account's figures: one round trip to whichever

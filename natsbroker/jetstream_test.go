@@ -280,33 +280,6 @@ func TestJetStreamUnansweredPublishIsOfUnknownOutcome(t *testing.T) {
 	}
 }
 
-func TestJetStreamCloseEndsWaits(t *testing.T) {
-	r := newRig(t, nil)
-	r.orders()
-	r.stream(jetstream.StreamConfig{Name: "SILENT", Subjects: []string{"silent"}, NoAck: true})
-	ended := make(chan error, 2)
-	go func() {
-		_, err := r.Publish(context.WithoutCancel(t.Context()), broker.Message{Subject: "silent"})
-		ended <- err
-	}()
-	go func() {
-		_, err := r.Receive(context.WithoutCancel(t.Context()), "ORDERS/c", 1, broker.Wait(time.Hour))
-		ended <- err
-	}()
-	eventually(t, "the receive waits and the publish is there", func() bool {
-		return r.info("ORDERS/c").NumWaiting == 1 && r.Conn().Stats().OutMsgs >= 3
-	})
-	if err := r.Close(soon(t)); err != nil {
-		t.Error(err)
-	}
-	for range 2 {
-		wantErr(t, receive(t, ended, "a call to end"), broker.ErrClosed)
-	}
-	_, err := r.Publish(soon(t), broker.Message{Subject: "orders.new"})
-	wantErr(t, err, broker.ErrClosed)
-	wantErr(t, r.Close(soon(t)))
-}
-
 func TestJetStreamManyPublishers(t *testing.T) {
 	r := newRig(t, &natsbroker.JetStreamOptions{MaxInFlight: 5})
 	r.orders()
