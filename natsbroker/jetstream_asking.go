@@ -16,9 +16,9 @@ const (
 	// pullSlack is how much later than promised the end of a request, or the
 	// rest of a batch, may come before it is taken for lost.
 	pullSlack = 2 * time.Second
-	// restWait is how long it may be quiet within a batch before the consumer is
+	// firstQuiet is how long it may be quiet within a batch before the consumer is
 	// asked why.
-	restWait = 10 * time.Millisecond
+	firstQuiet = 10 * time.Millisecond
 	// restFlush bounds taking in what was on its way when a request is given up.
 	restFlush = time.Second
 )
