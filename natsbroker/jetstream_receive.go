@@ -219,7 +219,7 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 	if err != nil {
 		return pulled{}, err
 	}
-	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, quiet: restWait}
+	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, quiet: firstQuiet}
 	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
 		r.discard(p)
 		return pulled{}, err
