@@ -87,3 +87,32 @@ func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
 		wantBodies(t, receive(t, b, "DEAD/c", 10), "m")
 	})
 }
+
+// A stream for dead letters that is missing, or does not answer, holds up neither a
+// Receive nor the other messages of a request.
+func TestJetStreamMovesDeadLettersBesideOthers(t *testing.T) {
+	for name, dead := range map[string]memory.StreamConfig{
+		"no stream":   {Name: "OTHER", Subjects: []string{"other"}},
+		"no answerer": {Name: "OTHER", Subjects: []string{"dead"}, NoAck: true},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := closing(t, memory.NewJetStream(&memory.JetStreamOptions{StreamWait: time.Hour}))
+			create(t, b, dead, memory.ConsumerConfig{Durable: "c"})
+			c := memory.ConsumerConfig{Durable: "c", DeadLetters: memory.DeadLetters{Subject: "dead", MaxAttempts: 1}}
+			create(t, b, memory.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}, c)
+			put(t, b, "a", "b")
+			must(t, b.Release(t.Context(), 0, receive(t, b, "ORDERS/c", 2)...))
+			put(t, b, "good")
+			begun := time.Now()
+			wantBodies(t, receive(t, b, "ORDERS/c", 10), "good")
+			if took := time.Since(begun); took > 0 {
+				t.Errorf("it took %v", took)
+			}
+			state, err := b.Inspect("ORDERS/c")
+			must(t, err)
+			if n := len(state.InFlight); n != 3 {
+				t.Errorf("%d messages are leased, want all 3", n)
+			}
+		})
+	}
+}

@@ -21,7 +21,8 @@ const (
 
 // Receive implements [broker.Receiver]. Options: [broker.Wait], as long as one
 // likes, 20 s by default; [broker.Lease], which can only be the consumer's AckWait.
-// What was tried as often as [DeadLetters] allow is moved, and not returned.
+// What was tried as often as [DeadLetters] allow is moved, and not returned. Where no
+// stream takes it at once, whatever StreamWait, it comes again when its lease ends.
 func (b *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	if err := b.open(ctx, OpReceive, queue); err != nil {
 		return nil, err
@@ -120,12 +121,13 @@ func fillFrom(d *broker.Delivery, n natsrules.Consumer, m *stream.Message) {
 	d.Time, d.LeaseEnd = m.Time, m.LeaseEnd
 }
 
-// exhausted puts a message to rest that was tried often enough. What fails is
-// logged, and done again when the message comes again.
+// exhausted puts a message to rest that was tried often enough. What fails, or would
+// take time, is logged, and done again when the message comes again.
 func (b *JetStream) exhausted(ctx context.Context, d *broker.Delivery, attempts int) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, over := context.WithCancel(context.WithoutCancel(ctx))
+	over() // there is no waiting for a stream, nor for an acknowledgement
 	d.Attempt = attempts
-	err := b.settle(ctx, OpReject, []*broker.Delivery{d}, streamRejection{rejection{fmt.Sprintf("tried %d times", attempts)}})
+	err := b.settleOne(ctx, OpReject, d, streamRejection{rejection{fmt.Sprintf("tried %d times", attempts)}})
 	if err != nil {
 		b.logger().WarnContext(ctx, "dead letter not moved", "delivery", d, "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,10 +36,11 @@ const (
 // The consumer's max_deliver must stay unlimited (-1), or be above MaxAttempts:
 // what exceeds it the server never delivers again, and nobody can move it. A
 // message that was tried MaxAttempts times is moved when it is delivered once
-// more, to a Receive of this package, which does not return it. So nothing is
-// lost when a process dies at any moment: the message comes again until its copy
-// is stored, and the copy has an id by which a second one is recognised within
-// the stream's duplicate_window. Other software that reads the consumer is
+// more, to a Receive of this package, which does not return it. That Receive waits for
+// the move for half a second at most; then it goes on by itself for up to
+// RequestTimeout, or until Close. So nothing is lost when a process dies at any
+// moment: the message comes again until its copy is stored, and the copy has an id by
+// which a second one is recognised within the stream's duplicate_window. Other software that reads the consumer is
 // delivered such messages and does not move them. A message so large that it has
 // no room for the headers of its copy cannot be moved: it comes again, and is
 // logged each time.
@@ -98,15 +100,39 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	return h
 }
 
-// exhausted puts a message to rest that was tried often enough. What fails is
-// logged, and done again when the message comes again.
-func (r *receive) exhausted(ctx context.Context, d *jsDelivery) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.options.RequestTimeout)
-	defer cancel()
-	reason := fmt.Sprintf("tried %d times", d.facts.dead.MaxAttempts)
-	d.Attempt = d.facts.dead.MaxAttempts
-	if err := r.settle(ctx, r.rejection(reason), []*broker.Delivery{&d.Delivery}); err != nil {
-		r.logger.WarnContext(ctx, "dead letter not moved", "delivery", &d.Delivery, "error", err)
+// moveWait is how long a Receive waits for what it puts to rest.
+const moveWait = 500 * time.Millisecond
+
+// putToRest moves messages that were tried often enough. That goes on after ctx, and
+// after moveWait, for the others of the request wait for it and their leases run. What
+// fails is logged, and done again when the message comes again.
+func (j *JetStream) putToRest(ctx context.Context, attempts int, ds []*broker.Delivery) {
+	for _, d := range ds {
+		d.Attempt = attempts
+	}
+	done := make(chan struct{})
+	begun := j.task(func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.options.RequestTimeout)
+		defer cancel()
+		defer context.AfterFunc(j.life, cancel)()
+		err := j.settle(ctx, j.rejection(fmt.Sprintf("tried %d times", attempts)), ds)
+		for i, d := range ds {
+			if err := broker.ItemError(err, i); err != nil {
+				j.logger.WarnContext(ctx, "dead letter not moved", "delivery", d, "error", err)
+			}
+		}
+	})
+	if !begun { // closed
+		return
+	}
+	timer := time.NewTimer(moveWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-j.life.Done():
 	}
 }
 

@@ -123,3 +123,39 @@ func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
 	wantErr(t, err, context.DeadlineExceeded)
 	r.lease("DEAD/c", 1) // at once, for it was given back
 }
+
+// A stream for dead letters that does not answer holds up neither a Receive nor Close
+// nor the other messages of a request.
+func TestJetStreamMovesDeadLettersBesideOthers(t *testing.T) {
+	const timeout = time.Minute
+	r := newRig(t, &natsbroker.JetStreamOptions{RequestTimeout: timeout})
+	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}, NoAck: true})
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+		c.Metadata = natsbroker.DeadLetters{Subject: "dead.orders", MaxAttempts: 1}.Metadata(nil)
+		c.AckWait = 2 * timeout
+	})
+	r.put("orders.new", "a", "b", "c")
+	if err := r.Release(soon(t), 0, r.lease("ORDERS/c", 3)...); err != nil {
+		t.Fatal(err)
+	}
+	r.put("orders.new", "good")
+	begun := time.Now()
+	if got := texts(r.lease("ORDERS/c", 1)); got[0] != "good" {
+		t.Errorf("got %q", got)
+	}
+	r.put("orders.new", "d")
+	if err := r.Release(soon(t), 0, r.lease("ORDERS/c", 1)...); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if ds, _ := r.Receive(ctx, "ORDERS/c", 1); len(ds) > 0 {
+		t.Errorf("got %q, which was tried often enough", texts(ds))
+	}
+	if err := r.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > timeout/6 {
+		t.Errorf("it took %v", took)
+	}
+}

@@ -109,13 +109,17 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 		return nil, r.explain(ctx, err)
 	}
 	ds := make([]*broker.Delivery, 0, len(p.msgs))
+	var exhausted []*broker.Delivery
 	for _, msg := range p.msgs {
 		d := r.newJSDelivery(r, msg, p.since)
 		if facts.dead.MaxAttempts > 0 && d.Attempt > facts.dead.MaxAttempts {
-			r.exhausted(ctx, d)
+			exhausted = append(exhausted, &d.Delivery)
 			continue
 		}
 		ds = append(ds, &d.Delivery)
+	}
+	if len(exhausted) > 0 {
+		r.putToRest(ctx, facts.dead.MaxAttempts, exhausted)
 	}
 	return ds, nil
 }

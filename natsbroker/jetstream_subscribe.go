@@ -230,18 +230,24 @@ func (s *jsSubscribe) started(sub *broker.Subscription, err error, after func())
 // whenOver calls after when a subscription is over, or the broker is closed. It
 // reports false if that is so already.
 func (s *jsSubscribe) whenOver(sub *broker.Subscription, after func()) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life.Err() != nil {
-		return false
-	}
-	s.tasks.Go(func() {
+	return s.task(func() {
 		select {
 		case <-sub.Done():
 		case <-s.life.Done():
 		}
 		after()
 	})
+}
+
+// task has f done on its own, unless the broker is closed, which it reports. Close
+// waits for it.
+func (j *JetStream) task(f func()) (begun bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.life.Err() != nil {
+		return false
+	}
+	j.tasks.Go(f)
 	return true
 }
 
