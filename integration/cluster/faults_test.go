@@ -16,14 +16,15 @@ import (
 type fault struct {
 	name       string
 	begin, end func(*containers.Node, context.Context) error
+	survived   bool // by the server's process
 	reachable  bool // for clients, all the while
 }
 
 var faults = []fault{
-	{"SIGKILL", (*containers.Node).Kill, (*containers.Node).Start, false},
-	{"pause", (*containers.Node).Pause, (*containers.Node).Resume, false},
-	{"cut off", (*containers.Node).Disconnect, (*containers.Node).Connect, false},
-	{"isolation", (*containers.Node).Isolate, (*containers.Node).Rejoin, true},
+	{"SIGKILL", (*containers.Node).Kill, (*containers.Node).Start, false, false},
+	{"pause", (*containers.Node).Pause, (*containers.Node).Resume, true, false},
+	{"cut off", (*containers.Node).Disconnect, (*containers.Node).Connect, true, false},
+	{"isolation", (*containers.Node).Isolate, (*containers.Node).Rejoin, true, true},
 }
 
 // Acknowledged messages outlive the death, the freezing and the separation of a
@@ -108,16 +109,21 @@ func (r *run) strike(t *testing.T, f fault, consumer string) {
 	r.progress(t, except)
 	worked := time.Since(began)
 	heal()
+	w := window{began: began}
+	if f.survived {
+		w.healed = time.Now()
+	}
 	if err := f.end(node, t.Context()); err != nil {
 		t.Fatalf("end of %s: %v", f.name, err)
 	}
 	r.healthy(t)
+	w.whole = time.Now()
 	healed := time.Since(began)
 	if f.reachable {
 		r.inside.end(t, r)
 		r.progress(t, "")
 	}
-	r.faults = append(r.faults, began)
+	r.faults = append(r.faults, w)
 	t.Logf("%s of %s, leader of %s: another one after %.1f s, all publish and consume after %.1f s, all replicas current after %.1f s",
 		f.name, node.Name, cmp.Or(consumer, "the stream"), elected.Seconds(), worked.Seconds(), healed.Seconds())
 }
@@ -158,6 +164,6 @@ func (r *run) figures(t *testing.T, h history, v verdict) {
 		t.Logf("%s: longest without a delivery: %.1f s", l.name, l.gap.Seconds())
 	}
 	t.Logf("%d stored; %d lost, %d unexplained duplicates, %d out of order", len(h.stored), len(v.lost), len(v.duplicates), len(v.disorder))
-	t.Logf("%d deliveries repeated, %d of them before the lease ended, %d whose delete was confirmed when it had; %d deletes were confirmed within a second before a fault",
-		v.repeated, v.early, v.crossed, v.fresh)
+	t.Logf("%d deliveries repeated, %d of them before the lease ended, %d whose delete was confirmed when it had, %d from a former leader after the delete; %d deletes were confirmed within a second before a fault",
+		v.repeated, v.early, v.crossed, v.stale, v.fresh)
 }

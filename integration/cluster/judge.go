@@ -35,6 +35,10 @@ type event struct {
 // encodeConsumerState).
 const rounding = time.Second
 
+// window is when a fault began, when it ended, and when the cluster was whole again.
+// A server that was killed has nothing left to send: then healed is zero.
+type window struct{ began, healed, whole time.Time }
+
 // consumerLog is what all receivers of one consumer saw, in that order.
 type consumerLog struct {
 	name   string
@@ -88,7 +92,7 @@ type history struct {
 	acked  map[message]bool // acknowledged to their publisher
 	stored []entry          // what the stream has, in its order
 	logs   []*consumerLog
-	faults []time.Time // when each began
+	faults []window
 }
 
 // verdict is what is wrong with a history, and its figures.
@@ -99,6 +103,7 @@ type verdict struct {
 	repeated   int // deliveries of a message that was delivered before
 	early      int // of these, before the lease of the delivery before was over
 	crossed    int // of these, after a delete that was confirmed when that lease had ended
+	stale      int // of these, from a former leader that sent what it had left to send
 	fresh      int // deletes that were confirmed within a second before a fault
 }
 
@@ -116,7 +121,7 @@ func judge(h history) verdict {
 		v.delivered(h, l)
 		v.repeats(h, l)
 		if l.strict {
-			v.strictOrder(l)
+			v.strictOrder(h, l)
 		} else {
 			v.firstOrder(l)
 		}
@@ -167,12 +172,14 @@ func (v *verdict) delivered(h history, l *consumerLog) {
 
 // repeats explains each further delivery of a message: one before it was not
 // deleted, or its lease had ended when its delete was confirmed, so that the
-// further one may have been on its way. A delete that was confirmed in time holds,
-// also if the leader dies: the server answers once a majority has it (nats-server
-// 2.15, server/jetstream_cluster.go, processReplicatedAck).
+// further one may have been on its way, or a former leader sent what it had left to
+// send. A delete that was confirmed in time holds, also if the leader dies: the
+// server answers once a majority has it (nats-server 2.15,
+// server/jetstream_cluster.go, processReplicatedAck).
 func (v *verdict) repeats(h history, l *consumerLog) {
 	deleted := map[message]time.Time{}
 	leases := map[message]time.Time{}
+	attempts := map[message]int{}
 	for _, e := range l.events {
 		if e.deleted {
 			deleted[e.message] = e.at
@@ -183,6 +190,8 @@ func (v *verdict) repeats(h history, l *consumerLog) {
 		}
 		lease, again := leases[e.message]
 		leases[e.message] = e.leaseEnd
+		before := attempts[e.message]
+		attempts[e.message] = max(before, e.attempt)
 		if !again {
 			continue
 		}
@@ -195,6 +204,8 @@ func (v *verdict) repeats(h history, l *consumerLog) {
 		case !ok:
 		case confirmed.After(lease.Add(-rounding)):
 			v.crossed++
+		case h.leftOver(e, before):
+			v.stale++
 		default:
 			v.duplicates = append(v.duplicates, fmt.Sprintf("%v, attempt %d, came to %s %v after its delete was confirmed",
 				e.message, e.attempt, l.name, e.at.Sub(confirmed)))
@@ -204,18 +215,31 @@ func (v *verdict) repeats(h history, l *consumerLog) {
 
 // justBefore reports whether a fault follows within a second.
 func (h history) justBefore(at time.Time) bool {
-	return slices.ContainsFunc(h.faults, func(fault time.Time) bool {
-		return at.Before(fault) && fault.Sub(at) < time.Second
+	return slices.ContainsFunc(h.faults, func(f window) bool {
+		return at.Before(f.began) && f.began.Sub(at) < time.Second
 	})
 }
 
-// strictOrder: only the latest message may come again.
-func (v *verdict) strictOrder(l *consumerLog) {
+// leftOver reports whether a delivery is one that a leader had begun when it was
+// paused or cut off, and that it sent when it was back, although the leader of
+// meanwhile has delivered the message: its attempt is no later one, and it comes
+// with the heal. A new leader that had forgotten would deliver before that.
+func (h history) leftOver(e event, before int) bool {
+	return e.attempt <= before && slices.ContainsFunc(h.faults, func(f window) bool {
+		return !f.healed.IsZero() && !e.at.Before(f.healed) && e.at.Before(f.whole.Add(time.Second))
+	})
+}
+
+// strictOrder: only the latest message may come again, but for what a former
+// leader had left to send.
+func (v *verdict) strictOrder(h history, l *consumerLog) {
 	latest := map[int]int{}
+	attempts := map[message]int{}
 	for _, e := range l.events {
-		if e.deleted {
+		if e.deleted || h.leftOver(e, attempts[e.message]) {
 			continue
 		}
+		attempts[e.message] = max(attempts[e.message], e.attempt)
 		if e.message.n < latest[e.message.key] {
 			v.disorder = append(v.disorder, fmt.Sprintf("%v, attempt %d, came to %s after %d", e.message, e.attempt, l.name, latest[e.message.key]))
 		}

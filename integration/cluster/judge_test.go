@@ -42,6 +42,7 @@ func TestJudge(t *testing.T) {
 		stored []int // nil: 1, 2, 3
 		strict bool
 		fault  int // its second, and half; 0: none
+		heal   int // its second, 0: the server was killed
 		events events
 		want   verdict
 	}{
@@ -74,6 +75,21 @@ func TestJudge(t *testing.T) {
 			name: "deleted before a fault", fault: 3,
 			events: events{got(1, 1), deleted(1), got(2, 1), deleted(2), got(3, 1), deleted(3)},
 			want:   verdict{fresh: 1},
+		},
+		{
+			name: "sent by a leader that was paused", strict: true, fault: 1, heal: 5,
+			events: events{got(1, 1), deleted(1), got(2, 1), deleted(2), got(3, 1), got(1, 1)},
+			want:   verdict{repeated: 1, early: 1, stale: 1, fresh: 1},
+		},
+		{
+			name: "forgotten by the leader after one that was paused", fault: 1, heal: 9,
+			events: events{got(1, 1), deleted(1), got(1, 1), deleted(2), got(2, 1), got(3, 1)},
+			want:   verdict{repeated: 1, early: 1, fresh: 1, duplicates: []string{"0-1, attempt 1, came to c 1s after its delete was confirmed"}},
+		},
+		{
+			name: "forgotten while one that was paused comes back", fault: 1, heal: 2,
+			events: events{got(1, 1), deleted(1), got(1, 2), got(2, 1), got(3, 1)},
+			want:   verdict{repeated: 1, early: 1, fresh: 1, duplicates: []string{"0-1, attempt 2, came to c 1s after its delete was confirmed"}},
 		},
 		{
 			name:   "deleted when it may have been on its way again",
@@ -125,15 +141,20 @@ func TestJudge(t *testing.T) {
 			}
 			h.logs = append(h.logs, l)
 			if tt.fault > 0 {
-				h.faults = []time.Time{begun.Add(time.Duration(tt.fault)*time.Second + time.Second/2)}
+				at := begun.Add(time.Duration(tt.fault)*time.Second + time.Second/2)
+				h.faults = []window{{began: at}}
+				if tt.heal > 0 {
+					h.faults[0].healed = begun.Add(time.Duration(tt.heal) * time.Second)
+					h.faults[0].whole = h.faults[0].healed
+				}
 			}
 			v := judge(h)
 			if !slices.Equal(v.lost, tt.want.lost) || !slices.Equal(v.duplicates, tt.want.duplicates) || !slices.Equal(v.disorder, tt.want.disorder) {
 				t.Errorf("found %+v, want %+v", v, tt.want)
 			}
-			if v.repeated != tt.want.repeated || v.early != tt.want.early || v.crossed != tt.want.crossed || v.fresh != tt.want.fresh {
-				t.Errorf("repeated %d, early %d, crossed %d, fresh %d, want %d, %d, %d, %d", v.repeated, v.early, v.crossed, v.fresh,
-					tt.want.repeated, tt.want.early, tt.want.crossed, tt.want.fresh)
+			if v.repeated != tt.want.repeated || v.early != tt.want.early || v.crossed != tt.want.crossed || v.stale != tt.want.stale || v.fresh != tt.want.fresh {
+				t.Errorf("repeated %d, early %d, crossed %d, stale %d, fresh %d, want %d, %d, %d, %d, %d", v.repeated, v.early, v.crossed, v.stale, v.fresh,
+					tt.want.repeated, tt.want.early, tt.want.crossed, tt.want.stale, tt.want.fresh)
 			}
 			if v.ok() != tt.want.ok() {
 				t.Errorf("ok = %v", v.ok())

@@ -26,7 +26,7 @@ type run struct {
 	logs       []*consumerLog // of each receiver, and of the shared consumer
 	inside     *insider
 
-	faults  []time.Time
+	faults  []window
 	stop    chan struct{}
 	life    context.Context
 	abandon context.CancelFunc // ends life, and publishers that wait in vain
