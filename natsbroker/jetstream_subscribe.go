@@ -33,7 +33,8 @@ const (
 //
 // Without Group it is fan-out: a consumer of its own is made on the server,
 // which delivers what is published from now on unless a [Start] option says
-// otherwise, and is removed when the subscription has ended (soon after Drain
+// otherwise, has as many replicas as the stream, so that it outlives what the stream
+// does, and is removed when the subscription has ended (soon after Drain
 // has returned, at the latest when Close has). Where that fails, or the process
 // dies, the server removes it after five minutes. A subscription whose consumer
 // has gone, because the connection was down for longer than that, ends with an
@@ -170,6 +171,7 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 	}
 	cfg := s.privateConfig(stream, pattern, idleLimit)
 	cfg.AckPolicy = jetstream.AckExplicitPolicy
+	cfg.Replicas = stream.Replicas // by itself the server makes one, which goes down with its node
 	ctx, cancel := s.withDeadline(s.ctx)
 	defer cancel()
 	c, err := s.api.CreateConsumer(ctx, stream.Name, cfg)

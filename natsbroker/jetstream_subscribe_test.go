@@ -307,3 +307,30 @@ func TestJetStreamCloseWithAHandlerThatHangs(t *testing.T) {
 		t.Errorf("%d consumers are left, %v", s.CachedInfo().State.Consumers, err)
 	}
 }
+
+// Fan-out goes on where one node of a cluster does not: its consumer is on as many as
+// the stream. Ordered makes another consumer when it has lost one.
+func TestJetStreamFanOutHasTheStreamsReplicas(t *testing.T) {
+	t.Parallel() // a cluster takes a second
+	ports := []string{freePort(t), freePort(t)}
+	a := clusterNode(t, "a", ports[0], "nats://127.0.0.1:"+ports[1])
+	b := clusterNode(t, "b", ports[1], "nats://127.0.0.1:"+ports[0])
+	eventually(t, "there is a leader", func() bool {
+		return (a.JetStreamIsLeader() || b.JetStreamIsLeader()) && a.JetStreamIsCurrent() && b.JetStreamIsCurrent()
+	})
+	r := rigOn(t, a, nil)
+	eventually(t, "the stream is made", func() bool {
+		_, err := r.js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Replicas: 2})
+		return err == nil
+	})
+	for want, opts := range map[int][]broker.SubscribeOption{1: {natsbroker.Ordered{}}, 2: nil} {
+		sub := subscribe(t, r, "orders.>", discard, opts...)
+		if got := r.info("ORDERS/" + r.consumers()[0]).Config.Replicas; got != want {
+			t.Errorf("with %v: %d replicas, want %d", opts, got, want)
+		}
+		if _, err := sub.Drain(soon(t)); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "its consumer is removed", func() bool { return len(r.consumers()) == 0 })
+	}
+}
