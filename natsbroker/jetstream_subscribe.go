@@ -14,8 +14,8 @@ import (
 
 const (
 	// idleLimit is how long the server keeps the consumer of a subscription
-	// without a Group that does not ask for messages: long enough for a
-	// reconnect, and the end of what a process left that died.
+	// without a Group that gives no sign of life: long enough for a reconnect,
+	// and the end of what a process left that died.
 	idleLimit = 5 * time.Minute
 	// removeTimeout bounds the removal of such a consumer.
 	removeTimeout = 5 * time.Second
@@ -35,8 +35,9 @@ const (
 // which delivers what is published from now on unless a [Start] option says
 // otherwise, has as many replicas as the stream, so that it outlives what the stream
 // does, and is removed when the subscription has ended (soon after Drain
-// has returned, at the latest when Close has). Where that fails, or the process
-// dies, the server removes it after five minutes. A subscription whose consumer
+// has returned, at the latest when Close has). It is kept alive while the subscription
+// is paused. Where its removal fails, or the process dies, the server removes it after
+// five minutes, or what the stream's consumer_limits say. A subscription whose consumer
 // has gone, because the connection was down for longer than that, ends with an
 // error that matches [broker.ErrClosed] and [broker.ErrNotFound]: what came
 // meanwhile it would not have seen. With [Ordered] it reads strictly in order.
@@ -67,6 +68,8 @@ type jsSubscribe struct {
 	natsrules.Subscribing
 	ctx  context.Context //nolint:containedctx // of one call
 	name string
+	kept consumerName  // to be kept alive
+	idle time.Duration // how long the server keeps it alive by itself
 }
 
 func (s *jsSubscribe) start() (*broker.Subscription, error) {
@@ -179,6 +182,7 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 		return nil, err
 	}
 	n := consumerName{Stream: stream.Name, Name: c.CachedInfo().Name}
+	s.kept, s.idle = n, cfg.InactiveThreshold
 	return s.consume(private{aliased{s.JetStream, n.String()}}, s.name, &n)
 }
 
@@ -233,12 +237,39 @@ func (s *jsSubscribe) started(sub *broker.Subscription, err error, after func())
 // reports false if that is so already.
 func (s *jsSubscribe) whenOver(sub *broker.Subscription, after func()) bool {
 	return s.task(func() {
-		select {
-		case <-sub.Done():
-		case <-s.life.Done():
-		}
+		s.untilOver(sub)
 		after()
 	})
+}
+
+// untilOver waits until a subscription is over, or the broker is closed, and keeps
+// its consumer alive meanwhile.
+func (s *jsSubscribe) untilOver(sub *broker.Subscription) {
+	var beats <-chan time.Time
+	if s.idle > 0 {
+		ticker := time.NewTicker(max(s.idle/3, time.Millisecond))
+		defer ticker.Stop()
+		beats = ticker.C
+	}
+	for {
+		select {
+		case <-beats:
+			s.keepAlive()
+		case <-sub.Done():
+			return
+		case <-s.life.Done():
+			return
+		}
+	}
+}
+
+// keepAlive gives the server a sign of life. By itself a subscription that is paused
+// gives none: the server sees requests and settlements only. The word is about
+// message 0, which there is not.
+func (s *jsSubscribe) keepAlive() {
+	if s.conn.IsConnected() { // else it would wait in the client's buffer
+		_ = s.conn.Publish("$JS.ACK."+s.kept.Stream+"."+s.kept.Name+".1.0.0.0.0", progressWord)
+	}
 }
 
 // task has f done on its own, unless the broker is closed, which it reports. Close

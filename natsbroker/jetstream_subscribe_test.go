@@ -334,3 +334,34 @@ func TestJetStreamFanOutHasTheStreamsReplicas(t *testing.T) {
 		eventually(t, "its consumer is removed", func() bool { return len(r.consumers()) == 0 })
 	}
 }
+
+// A paused subscription asks for nothing, and keeps its consumer for longer than the
+// server keeps one that nobody uses.
+func TestJetStreamPausedFanOutKeepsItsConsumer(t *testing.T) {
+	r := newRig(t, nil)
+	const idle = 500 * time.Millisecond
+	r.stream(jetstream.StreamConfig{
+		Name: "ORDERS", Subjects: []string{"orders.>"}, ConsumerLimits: jetstream.StreamConsumerLimits{InactiveThreshold: idle},
+	})
+	h, got := inbox(10)
+	sub := subscribe(t, r, "orders.>", h)
+	own := "ORDERS/" + r.consumers()[0]
+	eventually(t, "a receive is under way", func() bool { return r.info(own).NumWaiting == 1 })
+	if err := sub.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	r.put("orders.new", "ends that receive")
+	receive(t, got, "the first message")
+	eventually(t, "it is deleted", func() bool { return r.info(own).AckFloor.Stream == 1 })
+	for range 2 {
+		r.consumer("ORDERS", jetstream.ConsumerConfig{Name: "unused", AckPolicy: jetstream.AckExplicitPolicy, InactiveThreshold: idle})
+		eventually(t, "a consumer that nobody uses is gone", func() bool { return !slices.Contains(r.consumers(), "unused") })
+	}
+	r.put("orders.new", "a")
+	if err := sub.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if d := receive(t, got, "a message after the pause"); string(d.Body) != "a" {
+		t.Errorf("got %s", d.Body)
+	}
+}
