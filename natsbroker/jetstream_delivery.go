@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -41,12 +42,17 @@ func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsD
 		d.Delivery.LeaseEnd = now.Add(l)
 		d.Renew(d.Delivery.LeaseEnd)
 	}
-	if len(msg.Header) > 0 {
+	switch {
+	case len(msg.Header) > 0:
 		d.readHeader(msg.Header)
+	case headersLost(msg):
+		j.logger.WarnContext(j.life, "delivered without its headers", "delivery", &d.Delivery, "error", errHeadersLost)
 	}
 	d.Handle = d
 	return d
 }
+
+var errHeadersLost = fmt.Errorf("the headers cannot be parsed: %w", nats.ErrBadHeaderMsg)
 
 // readHeader takes the headers that are the publisher's. What begins with Nats-
 // tells the server what to do with a message, and would tell it again if the

@@ -1,9 +1,11 @@
 package natsbroker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -187,5 +189,27 @@ func TestJetStreamDeadLetterIsOneAfterADeath(t *testing.T) {
 	}
 	if !strings.HasPrefix(d.DedupID, "reject-") {
 		t.Errorf("its id is %q", d.DedupID)
+	}
+}
+
+// A message whose headers cannot be parsed is delivered without them, and that is
+// told.
+func TestJetStreamLostHeadersAreLogged(t *testing.T) {
+	var logged bytes.Buffer
+	r := newRig(t, &natsbroker.JetStreamOptions{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	r.orders()
+	r.put("orders.new", "without any")
+	r.lease("ORDERS/c", 1)
+	if logged.Len() > 0 {
+		t.Errorf("logged %s", &logged)
+	}
+	head, body := "NATS/1.0\r\nTrace: 7\r\nthis is no header\r\n\r\n", "with bad ones"
+	raw(t, r.server, fmt.Sprintf("HPUB orders.new %d %d\r\n%s%s\r\n", len(head), len(head)+len(body), head, body))
+	d := r.lease("ORDERS/c", 1)[0]
+	if string(d.Body) != body || len(d.Header) > 0 {
+		t.Errorf("got %q with the header %q", d.Body, d.Header)
+	}
+	if text := logged.String(); !strings.Contains(text, "without its headers") || !strings.Contains(text, d.ID) || strings.Contains(text, body) {
+		t.Errorf("logged %q, want the id and no body", text)
 	}
 }

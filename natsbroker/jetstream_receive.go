@@ -42,6 +42,9 @@ const (
 // unsupported. On a consumer with ack_policy none nothing is leased, and a
 // delivery is the last one.
 //
+// A message whose headers nats.go cannot parse is delivered without them, and
+// logged.
+//
 // While the connection is down Receive waits for it, and then fails with
 // [broker.ErrUnavailable].
 func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
