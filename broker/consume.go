@@ -41,7 +41,7 @@ import (
 //     Prefetch) are in hand, with those behind their keys. A settlement that fails is tried again while the
 //     lease lasts, then told to [OnError] and counted; the message comes again.
 //   - A receive that fails is told to [OnError], and tried again after a
-//     pause. Only [ErrClosed] ends the subscription.
+//     pause, of 5 s at most. Only [ErrClosed] ends the subscription.
 //
 // A message is released at once when a drain's deadline interrupts its handler.
 // SQS and JetStream count that as an attempt, and each release of a message that

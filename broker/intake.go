@@ -10,10 +10,11 @@ import (
 // Pauses of the intake after a receive that failed, or that came back empty in
 // less than the least of them: a backend that does not wait for a message is
 // not asked in a loop. They double, each with chance, and start anew after a
-// receive that worked.
+// receive that worked. When an outage ends, messages wait for up to the longest
+// pause; a day of failing receives is some 23,000 calls with it, a cent on SQS.
 const (
 	receivePauseMin = 100 * time.Millisecond
-	receivePauseMax = 30 * time.Second
+	receivePauseMax = 5 * time.Second
 	emptyPauseMax   = time.Second
 )
 

@@ -142,6 +142,31 @@ func TestIntakeGoesOnWithAnErrorBesideMessages(t *testing.T) {
 	})
 }
 
+// However long an outage is, it is noticed within seconds that it has ended; during it
+// the backend is not asked in a loop.
+func TestIntakeNoticesTheEndOfAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T, f *fakeReceiver) {
+		const outage, soon = time.Hour, 5 * time.Second
+		last := time.Now()
+		var longest time.Duration // between two receives
+		r := &scriptedReceiver{fakeReceiver: f}
+		r.answer = func(context.Context, int, int) ([]*broker.Delivery, error) {
+			longest = max(longest, time.Since(last))
+			last = time.Now()
+			return nil, broker.ErrUnavailable
+		}
+		sub := consume(t, r, succeed)
+		time.Sleep(outage)
+		drain(t, sub)
+		if longest > soon {
+			t.Errorf("%v without a receive, want %v at most", longest, soon)
+		}
+		if n, most := int(r.calls.Load()), int(outage/(soon/2))+10; n > most {
+			t.Errorf("%d receives in an hour, want at most %d", n, most)
+		}
+	})
+}
+
 // An answer that comes empty after a long poll is followed by the next at once.
 func TestIntakeDoesNotPauseAfterALongPoll(t *testing.T) {
 	bubble(t, func(t *testing.T, f *fakeReceiver) {
