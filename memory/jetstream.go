@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,7 +104,9 @@ type JetStreamOptions struct {
 	// context has no deadline; 0: [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
 	// Ignore are optional fields of messages to be dropped on purpose, instead of
-	// refused; of requests and replies, those that core NATS cannot honour.
+	// refused: of ReplyTo, Key, Tenant, Delay and TTL; natsbroker refuses others, and
+	// here they are kept. Of requests and replies, it is those that core NATS cannot
+	// honour.
 	Ignore broker.Fields
 	// StreamWait is how long a publish is tried again, every 250 ms, while no
 	// stream has its subject; 0 fails at once.
@@ -120,7 +123,8 @@ type JetStreamOptions struct {
 }
 
 // NewJetStream returns a JetStream without streams. A nil o is the zero
-// JetStreamOptions; sizes and times that are not above 0 have their defaults.
+// JetStreamOptions; sizes and times that are not above 0 have their defaults. The
+// options are copied.
 func NewJetStream(o *JetStreamOptions) *JetStream {
 	if o == nil {
 		o = &JetStreamOptions{}
@@ -128,13 +132,14 @@ func NewJetStream(o *JetStreamOptions) *JetStream {
 	a := &activity{}
 	engine := stream.New(a.ended, o.WorstCase)
 	engine.Advise(advisory)
+	subjects := maps.Clone(o.Subjects)
 	return &JetStream{
-		log: o.Logger, subjects: o.Subjects, queues: o.Queues, ignore: o.Ignore,
+		log: o.Logger, subjects: subjects, queues: maps.Clone(o.Queues), ignore: o.Ignore & natsrules.IgnorableByJetStream,
 		timeout:    cmp.Or(max(0, o.RequestTimeout), broker.DefaultRequestTimeout),
-		streamWait: o.StreamWait,
+		streamWait: max(0, o.StreamWait),
 		maxPayload: int64(cmp.Or(max(0, o.MaxPayload), defaultMaxPayload)),
 		core: newCoreNATS(&CoreNATSOptions{
-			Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, Ignore: o.Ignore & natsrules.Refused,
+			Logger: o.Logger, Subjects: subjects, RequestTimeout: o.RequestTimeout, Ignore: o.Ignore & natsrules.Refused,
 			MaxPayload: o.MaxPayload, WorstCase: o.WorstCase,
 		}, a),
 		engine:    engine,

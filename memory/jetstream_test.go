@@ -368,3 +368,23 @@ func TestJetStreamFailuresAndDeliveriesMadeByHand(t *testing.T) {
 	put(t, other, "x")
 	wantErr(t, b.Delete(t.Context(), one(t, other, "ORDERS/c")), broker.ErrInvalid)
 }
+
+// What natsbroker does with its options: it copies the tables, and ignores no field
+// that JetStream honours.
+func TestJetStreamOptionsAreCopied(t *testing.T) {
+	subjects, queues := map[string]string{"name": "orders.new"}, map[string]string{"work": "ORDERS/c"}
+	b := closing(t, memory.NewJetStream(&memory.JetStreamOptions{
+		Subjects: subjects, Queues: queues, StreamWait: -1, Ignore: broker.FieldDedupID | broker.FieldKey,
+	}))
+	create(t, b, memory.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.new"}}, memory.ConsumerConfig{Durable: "c"})
+	clear(subjects)
+	clear(queues)
+	m := text("name", "x")
+	m.DedupID, m.Key = "id", "ignored"
+	for _, want := range []broker.Outcome{broker.OutcomeStored, broker.OutcomeDuplicate} {
+		if r := publish(t, b, m); r.Outcome != want {
+			t.Errorf("got %v, want %v", r.Outcome, want)
+		}
+	}
+	one(t, b, "work")
+}
