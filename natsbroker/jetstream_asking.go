@@ -16,6 +16,9 @@ const (
 	// pullSlack is how much later than promised the end of a request, or the
 	// rest of a batch, may come before it is taken for lost.
 	pullSlack = 2 * time.Second
+	// shortSlack is how long a request may be without an answer that does not wait
+	// for messages.
+	shortSlack = 100 * time.Millisecond
 	// firstQuiet is how long it may be quiet within a batch before the consumer is
 	// asked why.
 	firstQuiet = 10 * time.Millisecond
@@ -48,9 +51,10 @@ type asking struct {
 	pulled
 }
 
-// collect takes what comes until the server has said that it was all.
-func (a *asking) collect(ctx context.Context, wait time.Duration) error {
-	a.timer.Reset(wait + pullSlack)
+// collect takes what comes until the server has said that it was all. patience is
+// for the first of it.
+func (a *asking) collect(ctx context.Context, patience time.Duration) error {
+	a.timer.Reset(patience)
 	for {
 		msg, err := a.next(ctx)
 		if err != nil {

@@ -30,7 +30,8 @@ const (
 
 // Receive pulls from a consumer and returns as soon as one message is there,
 // with what else is there at once. It waits 20 s unless [broker.Wait] says
-// otherwise, as long as one likes; Wait(0) waits 5 ms. Everything that the server sends is
+// otherwise, as long as one likes; Wait(0) waits 5 ms, and a tenth of a second where
+// max_ack_pending holds back what there is. Everything that the server sends is
 // returned, so a slow link makes a batch as slow as it is; ask for fewer messages
 // where one should not wait for the others. If ctx ends meanwhile, what was on its
 // way is taken in for at most a second. What a connection that breaks has on its
@@ -173,11 +174,12 @@ func (r *receive) explain(ctx context.Context, err error) error {
 var errConsumerDeleted = errors.New("the consumer was deleted")
 
 // request is what the consumer is asked (ADR-13). With no_wait and expires it
-// answers as soon as there is a message, and says when there is no other.
+// answers as soon as there is a message, and says when there is no other; with
+// no_wait alone it says at once that there is none.
 type request struct {
 	batch   int
 	noWait  bool
-	expires time.Duration
+	expires time.Duration // 0: not said
 }
 
 func (q request) body() []byte {
@@ -185,7 +187,9 @@ func (q request) body() []byte {
 	if q.noWait {
 		b = append(b, `,"no_wait":true`...)
 	}
-	b = strconv.AppendInt(append(b, `,"expires":`...), q.expires.Nanoseconds(), 10)
+	if q.expires > 0 {
+		b = strconv.AppendInt(append(b, `,"expires":`...), q.expires.Nanoseconds(), 10)
+	}
 	return append(b, '}')
 }
 
@@ -205,12 +209,25 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 		wait = min(wait, r.facts.maxExpires)
 	}
 	msgs, err := r.ask(ctx, request{batch: batch, noWait: true, expires: wait})
-	if !errors.Is(err, errOthersWait) {
-		return msgs, err
+	switch {
+	case errors.Is(err, errOthersWait):
+		msgs, err = r.ask(ctx, request{batch: 1, expires: wait})
+	case err == nil && len(msgs.msgs) == 0 && wait == shortestPull && r.wait <= shortestPull:
+		msgs, err = r.askWhatThereIs(ctx, batch)
 	}
-	msgs, err = r.ask(ctx, request{batch: 1, expires: wait})
 	if errors.Is(err, errOthersWait) { // said of a request of before: this one may wait
 		return msgs, nil
+	}
+	return msgs, err
+}
+
+// askWhatThereIs asks anew after a short wait that brought nothing: a busy server
+// may not have come to that request before it had expired. This one does not expire;
+// max_ack_pending may leave it without an answer.
+func (r *receive) askWhatThereIs(ctx context.Context, batch int) (pulled, error) {
+	msgs, err := r.ask(ctx, request{batch: batch, noWait: true})
+	if errors.Is(err, errNoAnswer) {
+		err = nil
 	}
 	return msgs, err
 }
@@ -231,7 +248,11 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 		r.discard(p)
 		return pulled{}, err
 	}
-	if err := a.collect(ctx, q.expires); err != nil && len(a.msgs) == 0 {
+	patience := q.expires + pullSlack
+	if q.expires == 0 {
+		patience = shortSlack
+	}
+	if err := a.collect(ctx, patience); err != nil && len(a.msgs) == 0 {
 		return pulled{}, err
 	}
 	return a.pulled, nil
