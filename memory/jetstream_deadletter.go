@@ -64,3 +64,21 @@ func (b *JetStream) redriveOne(ctx context.Context, d *broker.Delivery) error {
 	}
 	return broker.ItemError(b.Delete(ctx, d), 0)
 }
+
+// checkDeadLetters refuses dead letters of a consumer to be that cannot work. The
+// caller holds mu.
+func (b *JetStream) checkDeadLetters(s *StreamConfig, c *ConsumerConfig) error {
+	target := c.DeadLetters.Subject
+	if target == "" {
+		return nil // what else is wrong createConsumer finds
+	}
+	delivers := c.filters()
+	if len(delivers) == 0 {
+		delivers = s.Subjects
+	}
+	err := natsrules.CheckDeadLetters(c.DeadLetters.Metadata(nil), c.MaxDeliver, delivers)
+	if err == nil && b.engine.StreamOf(target) == "" {
+		err = natsrules.NowhereToRest(target)
+	}
+	return err
+}

@@ -43,6 +43,8 @@ func (b *JetStream) EnsureStream(ctx context.Context, c StreamConfig) (Ensured, 
 // it with c as EnsureStream does; dead letters are compared as the metadata that they
 // are on the server. The stream must exist ([broker.ErrNotFound]), and a filter match
 // one of its subjects: the server would take one by which nothing is ever delivered.
+// Dead letters need a stream that has their subject, which the consumer does not
+// deliver, and a MaxDeliver that is above their MaxAttempts or no limit.
 func (b *JetStream) EnsureConsumer(ctx context.Context, stream string, c ConsumerConfig) (Ensured, error) {
 	const op Op = "ensure consumer"
 	n := natsrules.Consumer{Stream: stream, Name: c.Durable}
@@ -60,6 +62,9 @@ func (b *JetStream) EnsureConsumer(ctx context.Context, stream string, c Consume
 	}
 	if dead := natsrules.DeadFilter(s.Subjects, c.filters()); dead != "" {
 		return Ensured{}, &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: natsrules.FilterLimit(s.Name, s.Subjects)}
+	}
+	if err := b.checkDeadLetters(s, &c); err != nil {
+		return Ensured{}, err
 	}
 	if has := b.consumers[n]; has != nil {
 		return Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil

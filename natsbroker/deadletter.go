@@ -100,6 +100,26 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	return h
 }
 
+// checkDeadLetters refuses dead letters of a consumer to be that cannot work.
+func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jetstream.ConsumerConfig) error {
+	if c.Metadata[natsrules.DeadLetterKey] == "" && c.Metadata[natsrules.MaxAttemptsKey] == "" {
+		return nil
+	}
+	s, err := j.api.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	if err := natsrules.CheckDeadLetters(c.Metadata, c.MaxDeliver, effectiveFilters(&s.CachedInfo().Config, c)); err != nil {
+		return err
+	}
+	target := c.Metadata[natsrules.DeadLetterKey]
+	rest, err := readCapture(ctx, j.conn, j.api, target)
+	if err == nil && rest.known && rest.stream == "" {
+		err = natsrules.NowhereToRest(target)
+	}
+	return err
+}
+
 // moveWait is how long a Receive waits for what it puts to rest.
 const moveWait = 500 * time.Millisecond
 

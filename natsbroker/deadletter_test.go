@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/natsrules"
+	"github.com/candidmq/candidmq/memory"
 	"github.com/candidmq/candidmq/natsbroker"
 )
 
@@ -157,5 +160,46 @@ func TestJetStreamMovesDeadLettersBesideOthers(t *testing.T) {
 	}
 	if took := time.Since(begun); took > timeout/6 {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// What cannot work as dead letters is refused, by memory's JetStream too.
+func TestEnsureRefusesDeadLettersThatCannotWork(t *testing.T) {
+	w := newTwins(t, newRig(t, nil), nil)
+	w.ensureStream("orders", memory.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>", "other.>"}})
+	w.ensureStream("dead", memory.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}})
+	for name, c := range map[string]struct {
+		config memory.ConsumerConfig
+		field  string // that is refused; "": none
+	}{
+		"fine":                 {memory.ConsumerConfig{MaxDeliver: 4, DeadLetters: memory.DeadLetters{Subject: "dead.orders", MaxAttempts: 3}}, ""},
+		"no limit":             {memory.ConsumerConfig{MaxDeliver: -1, DeadLetters: memory.DeadLetters{Subject: "dead.orders", MaxAttempts: 3}}, ""},
+		"rejected only":        {memory.ConsumerConfig{MaxDeliver: 3, DeadLetters: memory.DeadLetters{Subject: "dead.orders"}}, ""},
+		"beside the filter":    {memory.ConsumerConfig{FilterSubject: "orders.new", DeadLetters: memory.DeadLetters{Subject: "other.dead"}}, ""},
+		"stranded":             {memory.ConsumerConfig{MaxDeliver: 3, DeadLetters: memory.DeadLetters{Subject: "dead.orders", MaxAttempts: 3}}, "MaxDeliver"},
+		"no stream":            {memory.ConsumerConfig{DeadLetters: memory.DeadLetters{Subject: "nobody.has.it"}}, "DeadLetters.Subject"},
+		"no subject":           {memory.ConsumerConfig{DeadLetters: memory.DeadLetters{Subject: "a..b"}}, "Subject"},
+		"a loop":               {memory.ConsumerConfig{DeadLetters: memory.DeadLetters{Subject: "orders.dead"}}, "DeadLetters.Subject"},
+		"a loop by its filter": {memory.ConsumerConfig{FilterSubject: "other.*", DeadLetters: memory.DeadLetters{Subject: "other.dead"}}, "DeadLetters.Subject"},
+	} {
+		c.config.Durable = strings.ReplaceAll(name, " ", "-")
+		_, err1 := w.played.EnsureConsumer(soon(t), "ORDERS", c.config)
+		_, err2 := w.real.EnsureConsumer(soon(t), "ORDERS", nativeConsumer(c.config))
+		for _, err := range []error{err1, err2} {
+			e, refused := errors.AsType[*broker.FieldError](err)
+			if refused != (c.field != "") || err != nil && !refused || refused && e.Field != c.field {
+				t.Errorf("%s: got %v, want %q refused", name, err, c.field)
+			}
+		}
+	}
+	for name, metadata := range map[string]map[string]string{
+		"no number":            {natsrules.DeadLetterKey: "dead.orders", natsrules.MaxAttemptsKey: "many"},
+		"below 1":              {natsrules.DeadLetterKey: "dead.orders", natsrules.MaxAttemptsKey: "-5"},
+		"attempts for nothing": {natsrules.MaxAttemptsKey: "5"},
+	} {
+		_, err := w.real.EnsureConsumer(soon(t), "ORDERS", jetstream.ConsumerConfig{Durable: "c", Metadata: metadata})
+		if e, ok := errors.AsType[*broker.FieldError](err); !ok || e.Field != "DeadLetters.MaxAttempts" {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

@@ -52,7 +52,8 @@ func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig
 // (cfg.Durable, or cfg.Name), or else compares it with cfg as EnsureStream does.
 // The stream must exist, and a filter match one of its subjects: the server would
 // take one by which nothing is ever delivered. [DeadLetters].Metadata adds a
-// dead-letter subject.
+// dead-letter subject, which the consumer must not deliver and a stream must have, as
+// far as that can be found out; max_deliver must be above MaxAttempts, or no limit.
 func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (Ensured, error) {
 	const op = "ensure consumer"
 	if cfg.Durable == "" {
@@ -74,6 +75,12 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 	defer cancel()
 	if err := j.checkFilter(ctx, op, name, stream, &cfg); err != nil {
 		return Ensured{}, err
+	}
+	switch err := j.checkDeadLetters(ctx, stream, &cfg); {
+	case errors.Is(err, broker.ErrInvalid):
+		return Ensured{}, err
+	case err != nil:
+		return Ensured{}, j.failure(op, name, err)
 	}
 	return j.ensure(op, name, func() (any, error) {
 		info, err := j.consumerInfo(ctx, n)

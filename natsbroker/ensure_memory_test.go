@@ -109,6 +109,7 @@ func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 		}
 	}
 	variations := slices.Concat(consumerVariations, starts)
+	w.ensureStream("a stream for dead letters", memory.StreamConfig{Name: "DEAD", Subjects: []string{"dead", "rest"}})
 	w.ensureStream("the consumers' stream", memory.StreamConfig{Name: "C", Subjects: []string{"c.*"}})
 	for i, there := range variations {
 		made := false

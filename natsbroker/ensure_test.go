@@ -14,6 +14,7 @@ import (
 
 func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 	r := newRig(t, nil)
+	r.stream(jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead"}})
 	stream := jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, MaxAge: time.Hour, Retention: jetstream.WorkQueuePolicy, Metadata: map[string]string{"k": "v"}}
 	consumer := jetstream.ConsumerConfig{
 		Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute,

@@ -1,6 +1,7 @@
 package natsrules
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -46,6 +47,32 @@ func ReadDeadLetters(metadata map[string]string) DeadLetters {
 		d.MaxAttempts, _ = strconv.Atoi(metadata[MaxAttemptsKey])
 	}
 	return d
+}
+
+// CheckDeadLetters refuses what a consumer's metadata says of its dead letters where
+// it cannot work. delivers are the patterns of what the consumer delivers.
+func CheckDeadLetters(metadata map[string]string, maxDeliver int, delivers []string) error {
+	target, most := metadata[DeadLetterKey], metadata[MaxAttemptsKey]
+	attempts, err := strconv.Atoi(most)
+	var errs []error
+	refuse := func(when bool, field, value, limit string) {
+		if when {
+			errs = append(errs, &broker.FieldError{Field: field, Value: value, Limit: limit})
+		}
+	}
+	refuse(most != "" && (err != nil || attempts < 1 || target == ""), "DeadLetters.MaxAttempts", most, "a number, 1 or above, with a Subject")
+	if target != "" {
+		errs = append(errs, CheckSubject(target))
+		refuse(Captures(delivers, target), "DeadLetters.Subject", target, "none that the consumer delivers: its dead letters would come back to it")
+		refuse(0 < maxDeliver && maxDeliver <= attempts, "MaxDeliver", strconv.Itoa(maxDeliver),
+			fmt.Sprintf("above the %s attempts of DeadLetters, or no limit: what the server delivers no more nobody can move", most))
+	}
+	return errors.Join(errs...)
+}
+
+// NowhereToRest is the error of dead letters that no stream would store.
+func NowhereToRest(target string) error {
+	return &broker.FieldError{Field: "DeadLetters.Subject", Value: target, Limit: "a subject that a stream has: create that first"}
 }
 
 // The headers that a dead letter has beside its own.
