@@ -45,6 +45,7 @@ type asking struct {
 	*puller
 	batch  int
 	noWait bool
+	sent   time.Time     // the request
 	quiet  time.Duration // how long it may be quiet within the batch
 	asked  bool          // for the consumer's state, which is to come
 	held   bool          // by max_ack_pending, as that said
@@ -182,7 +183,7 @@ func (a *asking) over(err error) {
 // take reports whether the request is over.
 func (a *asking) take(msg *nats.Msg) (over bool, err error) {
 	if a.since.IsZero() {
-		a.since = time.Now() // the lease begins before this
+		a.since = a.leasedSince(time.Now())
 	}
 	word := status(msg)
 	switch word {
@@ -193,6 +194,17 @@ func (a *asking) take(msg *nats.Msg) (over bool, err error) {
 		return false, nil
 	}
 	return true, statusError(word, msg.Header.Get("Description"))
+}
+
+// leasedSince is the moment from which a lease is counted whose message comes now.
+// The server counts from when it sent the message, which was after it was asked: that
+// moment is safe, unless the message has been waited for and little of the lease would
+// be left.
+func (a *asking) leasedSince(now time.Time) time.Time {
+	if now.Sub(a.sent) < a.facts.lease(1)/4 {
+		return a.sent
+	}
+	return now
 }
 
 // giveUp ends a request that is not over. What the server has sent by then is

@@ -21,7 +21,7 @@ func TestJetStreamConformance(t *testing.T) {
 		Open:        e.open,
 		Destination: e.destination,
 		Roles:       brokertest.RoleReceiver | brokertest.RolePinger | brokertest.RoleFlusher,
-		Lease:       400 * time.Millisecond,
+		Lease:       time.Second, // a busy machine may take a third of it to renew a lease
 		Poll:        100 * time.Millisecond,
 		Slack:       500 * time.Millisecond,
 		Missing:     "missing",

@@ -232,7 +232,7 @@ func (r *receive) askWhatThereIs(ctx context.Context, batch int) (pulled, error)
 	return msgs, err
 }
 
-// pulled is what one request brought, and when the first of it came.
+// pulled is what one request brought, and when its leases began.
 type pulled struct {
 	msgs  []*nats.Msg
 	since time.Time
@@ -243,7 +243,7 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 	if err != nil {
 		return pulled{}, err
 	}
-	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, quiet: firstQuiet}
+	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, sent: time.Now(), quiet: firstQuiet}
 	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
 		r.discard(p)
 		return pulled{}, err
