@@ -41,7 +41,8 @@ type queue struct {
 	next    string // the API's subject for requests
 	info    string // the API's subject for the consumer's state
 	seen    atomic.Pointer[consumerFacts]
-	idle    []*puller // guarded by JetStream.mu
+	last    atomic.Uint64 // the consumer's own number of the last message that came
+	idle    []*puller     // guarded by JetStream.mu
 }
 
 // consumerFacts is what receiving needs to know of a consumer.
@@ -82,6 +83,21 @@ func (j *JetStream) queue(n consumerName) *queue {
 		j.queues[n] = q
 	}
 	return q
+}
+
+// count notes the numbers that the consumer gave the messages of one request, and
+// reports whether it begins anew: none of them is above one that had come before the
+// request. Then it was deleted, and another made in its place.
+func (q *queue) count(before uint64, msgs []*nats.Msg) (anew bool) {
+	first, ok := parsePosition(msgs[0].Reply)
+	last, _ := parsePosition(msgs[len(msgs)-1].Reply)
+	anew = ok && first.consumed <= before
+	for {
+		seen := q.last.Load()
+		if last.consumed <= seen && !anew || q.last.CompareAndSwap(seen, last.consumed) {
+			return anew
+		}
+	}
 }
 
 // forget drops what is known of a consumer.

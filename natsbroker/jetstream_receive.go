@@ -108,9 +108,15 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 	if err := r.checkLease(); err != nil {
 		return nil, err
 	}
+	before := r.queue.last.Load()
 	p, err := r.pull(ctx, end)
 	if len(p.msgs) == 0 {
 		return nil, r.explain(ctx, err)
+	}
+	if r.queue.count(before, p.msgs) {
+		if anew, err := r.look(ctx, r.queue, 0); err == nil {
+			facts, r.facts = anew, anew
+		}
 	}
 	ds := make([]*broker.Delivery, 0, len(p.msgs))
 	var exhausted []*broker.Delivery
