@@ -32,9 +32,10 @@ const (
 // the server what it would do with a message without doing it. A consumer costs
 // CONSUMER.INFO, STREAM.INFO and, with a max_deliver, STREAM.LIST. Each needs the
 // permission to publish to the API's subject, and the trace that for the subject
-// itself. What is denied is not answered: it is waited for at most 2 s, and the
-// facts are unknown then. A subject is [broker.ErrNotFound] only where list and
-// trace both say that no stream has it.
+// itself. What is denied is not answered: each is waited for at most 2 s, the two of
+// a consumer and its stream together, and the facts are unknown then. While the
+// connection is down nothing is asked. A subject is [broker.ErrNotFound] only where
+// list and trace both say that no stream has it.
 func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	const op = "describe"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -74,7 +75,7 @@ func (j *JetStream) describeSubject(ctx context.Context, s *broker.Semantics, na
 	if err := natsrules.CheckSubject(native); err != nil {
 		return err
 	}
-	c, err := readCapture(ctx, j.conn, j.api, native)
+	c, err := j.capture(ctx, native)
 	switch {
 	case err != nil:
 		return err
@@ -89,6 +90,14 @@ func (j *JetStream) describeSubject(ctx context.Context, s *broker.Semantics, na
 	}
 	storage(s, c.config)
 	return nil
+}
+
+// capture is what stores a subject, asked for as core NATS does.
+func (j *JetStream) capture(ctx context.Context, native string) (capture, error) {
+	if !j.conn.IsConnected() {
+		return j.core.capture(ctx, native) // which asks nothing then
+	}
+	return readCapture(ctx, j.conn, j.api, native)
 }
 
 // storage is what a stream's configuration says of what it keeps.

@@ -2,9 +2,11 @@ package natsbroker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
@@ -14,28 +16,74 @@ import (
 // describeConsumer adds the receive side of a consumer, and what its stream
 // keeps.
 func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n consumerName) error {
-	info, err := j.consumerInfo(ctx, n)
-	if err != nil {
-		return err
-	}
-	stream, err := j.api.Stream(ctx, n.Stream)
-	if err != nil {
-		return err
-	}
-	config := stream.CachedInfo().Config
 	s.Kind = "consumer"
-	storage(s, &config)
+	info, config, err := j.readBoth(ctx, n)
+	if why := unread(ctx, err); why != "" {
+		noStorage(s, why)
+		s.Receive = unknownReceiving(why)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	storage(s, config)
 	deletes := "a delete is confirmed by the server"
 	if j.options.Unconfirmed {
 		deletes = "a delete is not confirmed (Unconfirmed): the message of one that is lost comes again"
 	}
-	s.Receive = receivingFrom(&info.Config, &config, deletes)
+	s.Receive = receivingFrom(&info.Config, config, deletes)
 	// With ack_policy none nothing comes again, so nothing comes too often.
 	stranding := info.Config.MaxDeliver > 0 && info.Config.AckPolicy != jetstream.AckNonePolicy
 	if stranding && s.Receive.DeadLetter.State == broker.StateNone {
 		s.Receive.DeadLetter = j.advisories(ctx, n)
 	}
 	return nil
+}
+
+// readBoth reads a consumer and its stream, of which neither says much without the
+// other.
+func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, *jetstream.StreamConfig, error) {
+	if !j.conn.IsConnected() {
+		return nil, nil, j.down()
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	info, err := j.consumerInfo(ctx, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := j.api.Stream(ctx, n.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	return info, &stream.CachedInfo().Config, nil
+}
+
+// unread is why something could not be read though ctx would let it, "" where err
+// says otherwise.
+func unread(ctx context.Context, err error) string {
+	switch {
+	case ctx.Err() != nil:
+		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer, which is how a missing permission looks: " + err.Error()
+	case errors.Is(err, nats.ErrDisconnected):
+		return err.Error()
+	}
+	return ""
+}
+
+// unknownReceiving is the receive side of a consumer that could not be read.
+func unknownReceiving(why string) broker.Receiving {
+	return broker.Receiving{
+		Offered: broker.Unknown[bool](why), Guarantee: broker.Unknown[broker.Guarantee](why),
+		Ordering: broker.Known(broker.OrderingTotal, jsDocsAcks), Strict: broker.Unknown[bool](why),
+		Distribution: broker.Known(broker.DistributionCompeting, jsDocs), Redelivery: broker.Unknown[broker.Redelivery](why),
+		Lease: broker.Unknown[time.Duration](why), MaxLease: broker.Unknown[time.Duration](why),
+		MaxAttempts: broker.Unknown[int](why), Exhausted: broker.Unknown[broker.Exhausted](why),
+		DeadLetter: broker.Unknown[string](why), Replay: broker.Unknown[bool](why), InFlight: broker.Unknown[int](why),
+		Slow: broker.Known(broker.SlowWaits, jsDocs), MaxBatch: broker.Unknown[int](why), Wait: broker.Known(defaultWait, "Receive"),
+	}
 }
 
 // advisories finds the stream that keeps the notices of messages that were tried

@@ -1,6 +1,7 @@
 package natsbroker_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -223,6 +224,44 @@ func TestJetStreamDescribeWithTheAPIDenied(t *testing.T) {
 	err := broker.Require(soon(t), j, "orders.new", broker.NeedStored())
 	if _, ok := errors.AsType[*broker.RequireError](err); !ok {
 		t.Errorf("what is unknown passed: %v", err)
+	}
+}
+
+// What is denied of a consumer is unknown after two seconds, not an error after as
+// many as the caller has.
+func TestJetStreamDescribesAConsumerWithTheAPIDenied(t *testing.T) {
+	t.Parallel() // it waits for what is not answered
+	_, j := denied(t)
+	began := time.Now()
+	s := describe(t, j, "ORDERS/c")
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if s.Kind != "consumer" || s.Receive.Lease.State != broker.StateUnknown || !strings.Contains(s.Receive.Lease.From, "permission") ||
+		s.Durability.State != broker.StateUnknown {
+		t.Errorf("got\n%s", s)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := j.Describe(ctx, "ORDERS/c")
+	wantErr(t, err, context.DeadlineExceeded)
+}
+
+// Without a connection nothing is asked, and that is the reason given.
+func TestJetStreamDescribeWhileDown(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders()
+	stopServer(r.server)
+	eventually(t, "the connection is down", func() bool { return !r.Conn().IsConnected() })
+	began := time.Now()
+	subject, consumer := describe(t, r, "orders.new"), describe(t, r, "ORDERS/c")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+	for _, from := range []string{subject.Publish.StoredBy.From, subject.Durability.From, consumer.Receive.Lease.From, consumer.Durability.From} {
+		if from != nats.ErrDisconnected.Error() {
+			t.Errorf("the reason is %q", from)
+		}
 	}
 }
 
