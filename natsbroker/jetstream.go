@@ -237,7 +237,11 @@ func (j *JetStream) known() []*queue {
 
 // Flush makes a round trip: the server has read all that was sent before on this
 // connection. What Publish has returned for is stored already; with Unconfirmed,
-// Flush says that deletes and releases have arrived.
+// Flush says that deletes and releases have arrived. If the connection was lost
+// since the last Flush, nobody knows whether those that were sent before did: the
+// error is a [*LossError] then, once, as that of [Broker.Flush]. Its number counts
+// all that was sent on the connection and confirmed by no Flush, messages included
+// whose publish was acknowledged.
 func (j *JetStream) Flush(ctx context.Context) error {
 	const op = "flush"
 	if err := j.ready(ctx, op, ""); err != nil {
@@ -245,10 +249,14 @@ func (j *JetStream) Flush(ctx context.Context) error {
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
-	if err := j.conn.FlushWithContext(ctx); err != nil {
-		return j.uncertain(op, "", j.core.flushError(err))
+	if err := j.core.roundTrip(ctx); err != nil {
+		return j.uncertain(op, "", err)
 	}
-	return nil
+	err := j.core.lossError(op)
+	if e, ok := errors.AsType[*broker.Error](err); ok {
+		e.Backend = jsBackend
+	}
+	return err
 }
 
 // down is why there is no connection.

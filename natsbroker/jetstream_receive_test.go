@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -309,6 +310,53 @@ func TestJetStreamUnconfirmed(t *testing.T) {
 	}
 	eventually(t, "both are deleted", func() bool { return r.info("ORDERS/c").NumAckPending == 0 })
 	wantErr(t, broker.ItemError(r.Release(soon(t), 0, ds...), 1), broker.ErrLeaseLost)
+}
+
+// A delete that nobody confirmed is told to be uncertain when the connection was
+// lost after it.
+func TestJetStreamFlushTellsOfUnconfirmedDeletesThatMayBeLost(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders()
+	r.put("orders.new", "a")
+	l := linkTo(t, r.server.Addr().String())
+	nc, err := nats.Connect(l.url(), quick, nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	j, err := natsbroker.NewJetStream(nc, &natsbroker.JetStreamOptions{Unconfirmed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close(soon(t)) }()
+	ds, err := j.Receive(soon(t), "ORDERS/c", 1)
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	if err := j.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	l.silence()
+	if err := j.Delete(soon(t), ds...); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is written", func() bool {
+		waiting, err := nc.Buffered()
+		return waiting == 0 && err == nil
+	})
+	l.cut()
+	eventually(t, "the connection is made again", func() bool { return nc.Stats().Reconnects == 1 && nc.IsConnected() })
+	err = j.Flush(soon(t))
+	wantErr(t, err, broker.ErrOutcomeUnknown, broker.ErrUnavailable)
+	if lost, ok := errors.AsType[*natsbroker.LossError](err); !ok || lost.Uncertain != 1 || !strings.Contains(err.Error(), "jetstream") {
+		t.Errorf("got %v, want 1 uncertain", err)
+	}
+	if n := r.info("ORDERS/c").NumAckPending; n != 1 {
+		t.Errorf("%d are leased, want the one whose delete was lost", n)
+	}
+	if err := j.Flush(soon(t)); err != nil {
+		t.Errorf("told again: %v", err)
+	}
 }
 
 func TestJetStreamWithoutAcks(t *testing.T) {

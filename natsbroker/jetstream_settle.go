@@ -90,7 +90,9 @@ func (j *JetStream) settle(ctx context.Context, s *settlement, ds []*broker.Deli
 		return err
 	}
 	s.sent = time.Now()
-	if !j.options.Unconfirmed {
+	if j.options.Unconfirmed {
+		j.core.ledger.start() // for Flush
+	} else {
 		s.confirmations = newConfirmations(len(ds))
 	}
 	told := 0

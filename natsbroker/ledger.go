@@ -22,7 +22,8 @@ type Loss struct {
 
 func (l Loss) minus(m Loss) Loss { return Loss{l.Uncertain - m.Uncertain, l.Discarded - m.Discarded} }
 
-// LossError is a Loss that [Broker.Flush] or [Broker.Close] has found.
+// LossError is a Loss that Flush or Close has found, of a [Broker] or a
+// [JetStream].
 type LossError struct{ Loss }
 
 // Error tells the numbers.
@@ -45,7 +46,7 @@ type ledger struct {
 	events chan nats.Status // states that are not entered yet
 
 	mu      sync.Mutex
-	open    bool   // something was published by the Broker
+	open    bool   // something was published by the Broker, or settled unconfirmed
 	settled uint64 // of what the connection counts as sent: that, whose fate is entered
 	down    bool   // what is sent waits in the client's buffer
 	losses  uint64 // times that the connection was lost
