@@ -35,8 +35,9 @@ const (
 // returned, so a slow link makes a batch as slow as it is; ask for fewer messages
 // where one should not wait for the others. If ctx ends meanwhile, what was on its
 // way is taken in for at most a second. What a connection that breaks has on its
-// way, and what has not come two seconds after the message before it, comes again
-// when its lease ends.
+// way, what in a cluster has not reached the server connected to when ctx ends, and
+// what has not come two seconds after the message before it, comes again when its
+// lease ends.
 //
 // The lease is the consumer's ack_wait, or its backoff for the attempt, as they
 // were read at most a minute ago; [broker.Lease] with any other value is
