@@ -156,3 +156,47 @@ func TestRestsEnd(t *testing.T) {
 		}
 	})
 }
+
+// Nobody waits longer than Patience for a call that hangs, also where others wait
+// that may not go yet, or have waited for less.
+func TestPatienceBesideOthers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		others []*letter
+		came   time.Duration
+		want   string
+	}{
+		{
+			"one rests", []*letter{{text: "a", fates: []Result{{Again: 10 * time.Second}}}, {text: "hang"}},
+			2 * time.Second, "3.2s b",
+		},
+		{
+			"one has just rested", []*letter{{text: "a", fates: []Result{{Again: 10 * time.Second}}}, {text: "hang"}},
+			10500 * time.Millisecond, "11.7s a b",
+		},
+		{"one's key is busy", []*letter{{text: "hang:1"}, {text: "hang:2"}}, 700 * time.Millisecond, "1.9s b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPost(Limits{Count: 10, InFlight: 4, Patience: 1200 * time.Millisecond})
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				for _, l := range c.others {
+					all.Go(func() { _ = p.Do(ctx, l) })
+					synctest.Wait()
+				}
+				time.Sleep(c.came)
+				p.send(t.Context(), t, &all, "b")
+				time.Sleep(time.Minute)
+				cancel()
+				all.Wait()
+				if err := p.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if !slices.Contains(p.log, c.want) {
+					t.Errorf("got %q, want %q", p.log, c.want)
+				}
+			})
+		})
+	}
+}

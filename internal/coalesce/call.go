@@ -12,21 +12,27 @@ func (c *Calls[T]) start() {
 	if c.holders > 0 {
 		c.grant()
 	}
+	now := time.Now()
 	for c.inFlight < c.limits.InFlight && len(c.waiting) > 0 {
-		batch, full := c.next()
-		if len(batch) == 0 || !full && c.inFlight > 0 && time.Since(batch[0].since) < c.limits.Patience {
+		batch, full := c.next(now)
+		overdue := func(r *request[T]) bool { return c.due(r, now) <= 0 }
+		if len(batch) == 0 || !full && c.inFlight > 0 && !slices.ContainsFunc(batch, overdue) {
 			break
 		}
 		c.begin(batch)
 	}
-	c.setTimer()
+	c.setTimer(now)
+}
+
+// due is how long it takes from now until a request has waited for Patience.
+func (c *Calls[T]) due(r *request[T], now time.Time) time.Duration {
+	return r.since.Add(c.limits.Patience).Sub(now)
 }
 
 // next are the first of those that wait that one call may take. The caller
 // holds mu.
-func (c *Calls[T]) next() (batch []*request[T], full bool) {
+func (c *Calls[T]) next(now time.Time) (batch []*request[T], full bool) {
 	size := 0
-	now := time.Now()
 	var wanted map[string]struct{} // keys that later requests cannot have
 	for _, r := range c.waiting {
 		if r.keys != nil {
@@ -108,20 +114,26 @@ func (c *Calls[T]) returned(batch []*request[T]) {
 	c.start()
 }
 
-// setTimer has requests that wait looked at when the first has waited for
-// Patience: a call that hangs does not hold up what could go in another. The
-// caller holds mu.
-func (c *Calls[T]) setTimer() {
-	switch {
-	case len(c.waiting) == 0:
+// setTimer has requests that wait looked at when the next one has waited for
+// Patience: a call that hangs does not hold up what could go in another. What
+// has waited for longer goes when a key or a call gets free, and what rests
+// begins to wait when it may go, which are looked at by themselves. The caller
+// holds mu.
+func (c *Calls[T]) setTimer(now time.Time) {
+	if len(c.waiting) == 0 {
 		c.stopTimer()
-	case c.overdue == nil:
-		first := slices.MinFunc(c.waiting, func(a, b *request[T]) int { return a.since.Compare(b.since) })
-		wait := c.limits.Patience - time.Since(first.since)
-		if wait <= 0 { // and its key is busy, or no call may begin: look again
-			wait = c.limits.Patience
+	}
+	if len(c.waiting) == 0 || c.overdue != nil {
+		return // whoever comes later is due later
+	}
+	next := c.limits.Patience + 1 // more than what waits has left; what rests has as much or more
+	for _, r := range c.waiting {
+		if due := c.due(r, now); due > 0 {
+			next = min(next, due)
 		}
-		c.overdue = time.AfterFunc(wait, c.hurry)
+	}
+	if next <= c.limits.Patience {
+		c.overdue = time.AfterFunc(next, c.hurry)
 	}
 }
 

@@ -40,7 +40,7 @@ func (l *letter) Trait() (string, int) {
 }
 
 // post is a Calls with a log of its calls. A call takes a second; what has the
-// text "hang" lasts as long as its context.
+// key or the text "hang" lasts as long as its context.
 type post struct {
 	*Calls[*letter]
 	mu    sync.Mutex
@@ -66,7 +66,7 @@ func (p *post) deliver(ctx context.Context, letters []*letter) {
 	p.now++
 	p.most = max(p.most, p.now)
 	p.mu.Unlock()
-	if slices.Contains(texts, "hang") {
+	if slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(text, "hang") }) {
 		<-ctx.Done()
 	} else {
 		select {
