@@ -86,9 +86,8 @@ func TestStalledCallsWithoutADeadline(t *testing.T) {
 						t.Errorf("%v, stalled %v", err, stalled.Load())
 					}
 				case <-time.After(5 * time.Minute):
-					t.Error("it stands still")
 					cancel()
-					<-done
+					t.Error("it stands still:", <-done)
 				}
 			})
 		})
