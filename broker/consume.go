@@ -32,14 +32,16 @@ import (
 //     after it. If one is rejected, those behind it go on.
 //   - Messages that wait behind one of their key are held, their leases kept
 //     alive, and take no slot, so that a busy key leaves the others theirs. With
-//     as many of them as there are slots, messages are asked for one at a time,
-//     and with twice as many, none. [Snapshot] counts them.
+//     as many of them as there are slots, a receive asks for one message, and for
+//     none with twice as many. Such receives are made one at a time, unless
+//     handlers take longer than they do. [Snapshot] counts what waits.
 //   - It settles on a context that does not end with the handler's. While one
 //     delete is under way, the next ones gather and go together; an idle
 //     consumer's goes at once. Those that wait leave their slots to other
 //     messages, as many as there are slots: at most four times Concurrency (and
-//     Prefetch) are in hand, with those behind their keys. A settlement that fails is tried again while the
-//     lease lasts, then told to [OnError] and counted; the message comes again.
+//     Prefetch) are in hand, with those behind their keys. A settlement that
+//     fails is tried again while the lease lasts, then told to [OnError] and
+//     counted; the message comes again.
 //   - A receive that fails is told to [OnError], and tried again after a
 //     pause, of 5 s at most. Only [ErrClosed] ends the subscription.
 //
@@ -93,6 +95,10 @@ type consumer struct {
 	leading bool            // a goroutine polls, or waits for room to do so
 	waits   bool            // that one waits
 	full    bool            // the last receive brought what was asked for
+
+	handlerTime mean // of messages with a key
+	receiveTime mean // of receives that came full
+
 	told    told
 	tokens  tokens
 	circuit circuit

@@ -59,7 +59,7 @@ func (c *consumer) pollMore() {
 	defer c.changed() // the room that its last receive did not fill is the poller's again
 	for {
 		c.mu.Lock()
-		n := c.reserve(time.Now(), c.batch)
+		n := c.reserve(time.Now(), c.perReceive())
 		c.mu.Unlock()
 		if n == 0 {
 			return
@@ -80,9 +80,10 @@ func (c *consumer) receive(n int, keep bool) (got int, own *run, err error) {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
 		err = errors.Join(err, errNilDelivery)
 	}
-	own = c.take(ds, n, keep)
+	took := time.Since(began)
+	own = c.take(ds, n, keep, took)
 	if err != nil || c.observer != nil {
-		c.tellReceived(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
+		c.tellReceived(Event{Kind: EventReceived, Messages: len(ds), Took: took, Err: err})
 	}
 	return len(ds), own, err
 }
@@ -127,24 +128,46 @@ func (c *consumer) awaitRoom() int {
 	}
 }
 
+// places is how many deliveries may be in hand that do not wait behind one of
+// their key. The caller holds mu.
+func (c *consumer) places() int {
+	return c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
+}
+
 // free is how many messages more may be asked for: as many as would find a slot
 // or a place in the prefetch. What waits for the call that deletes it takes
-// neither, nor what waits behind another one of its key, so that a busy key leaves them to the others. That is bounded: with
-// as much behind as there are slots one message is asked for at a time, which
-// brings no second one of a key from a destination that gives out a key to one
-// consumer at a time (SQS FIFO); with twice as much, none. The caller holds mu.
+// neither, nor what waits behind another one of its key, so that a busy key
+// leaves them to the others. The latter is bounded by twice as many. The caller
+// holds mu.
 func (c *consumer) free() int {
-	slots := c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
-	n := slots - (c.counts.InFlight - c.behind - c.leaving) - c.asked
-	switch {
-	case c.behind < slots:
-		return n
-	case c.behind-slots < slots:
-		return min(n, 1-c.asked)
-	default:
-		return 0
+	places := c.places()
+	held := c.counts.InFlight - c.behind - c.leaving
+	n := min(places-held, places+min(places-c.behind, 0))
+	if c.crowded() && c.handlerTime <= c.receiveTime {
+		n = min(n, 1) // what is behind will have started before many receives have returned
 	}
+	return n - c.asked
 }
+
+// crowded reports whether as much waits behind busy keys as there are places. A
+// receive then asks for one message, which brings no second one of a key from a
+// destination that gives out a key to one consumer at a time (SQS FIFO). The
+// caller holds mu.
+func (c *consumer) crowded() bool { return c.behind >= c.places() }
+
+// perReceive is how many messages one receive asks for at the most, 0 for no
+// bound. The caller holds mu.
+func (c *consumer) perReceive() int {
+	if c.crowded() {
+		return 1
+	}
+	return c.batch
+}
+
+// mean is a moving average.
+type mean time.Duration
+
+func (m *mean) add(d time.Duration) { *m += (mean(d) - *m) / 8 }
 
 // least is how many messages are worth a receive: while another is under way,
 // which brings what comes next, a full batch. The caller holds mu.
@@ -152,7 +175,7 @@ func (c *consumer) least() int {
 	if c.polling == 0 {
 		return 1
 	}
-	return c.batch
+	return c.perReceive()
 }
 
 // reserve takes room for as many messages as there is room for, unless that is
@@ -162,8 +185,8 @@ func (c *consumer) reserve(now time.Time, low int) int {
 		return 0
 	}
 	n := c.circuit.most(now, c.free(), c.counts.InFlight+c.asked)
-	if c.batch > 0 {
-		n = min(n, c.batch)
+	if most := c.perReceive(); most > 0 {
+		n = min(n, most)
 	}
 	if n < max(low, 1) {
 		return 0
@@ -207,8 +230,9 @@ func (c *consumer) pause(d time.Duration) {
 
 // take puts deliveries in hand, of the n that were asked for, and starts those
 // that need not wait, but with keep one for the caller to handle, if there is no
-// room for more. Once a drain has begun it gives them back.
-func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
+// room for more. The receive took so long. Once a drain has begun it gives them
+// back.
+func (c *consumer) take(ds []*Delivery, n int, keep bool, took time.Duration) (own *run) {
 	now := time.Now()
 	var few [10]*run // on the stack, for the frequent case
 	runs := few[:0]
@@ -220,7 +244,9 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	c.asked -= n
 	c.polling--
 	c.tokens.use(now, n, len(ds))
-	c.full = len(ds) >= n
+	if c.full = len(ds) >= n; c.full { // else it may have waited for messages
+		c.receiveTime.add(took)
+	}
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
@@ -254,7 +280,8 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 // room for so many batches beside those that are under way and nobody waits for
 // it. The caller holds mu.
 func (c *consumer) pollInParallel(batches int) {
-	if !c.full || c.batch == 0 || c.waits || c.begun || c.paused || c.free() < batches*c.batch {
+	size := c.perReceive()
+	if !c.full || size == 0 || c.waits || c.begun || c.paused || c.free() < batches*size {
 		return
 	}
 	c.polls.Go(c.pollMore)

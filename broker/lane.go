@@ -44,6 +44,9 @@ func (c *consumer) start(r *run) bool {
 func (c *consumer) takeSlot(r *run) {
 	c.running++
 	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
+	if r.delivery.Key != "" {
+		r.started = time.Now()
+	}
 }
 
 // finished takes a delivery out of hand that is settled, or left, and starts

@@ -132,7 +132,66 @@ func TestBusyKeysLeaveSlotsToOthers(t *testing.T) {
 	})
 }
 
-// What waits behind a busy key is bounded, also with a backend that would give
+// distant is a queue whose calls take 10 ms each.
+type distant struct{ *memory.SQS }
+
+func (d distant) Receive(ctx context.Context, queue string, n int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	time.Sleep(10 * time.Millisecond)
+	return d.SQS.Receive(ctx, queue, n, opts...)
+}
+
+func (d distant) Delete(ctx context.Context, ds ...*broker.Delivery) error {
+	time.Sleep(10 * time.Millisecond)
+	return d.SQS.Delete(ctx, ds...)
+}
+
+// With a backlog of many keys, what waits behind the first message of each does
+// not keep slots idle, where handlers take longer than receives.
+func TestManyBusyKeysFillTheSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := distant{memory.NewSQS(nil)}
+		if err := q.CreateQueue("q.fifo", memory.QueueOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		const keys, each, slots, work = 300, 20, 64, 100 * time.Millisecond
+		for key := range keys {
+			for i := range each {
+				m := broker.Message{Subject: "q.fifo", Key: fmt.Sprint(key), Body: []byte(fmt.Sprint(i)), DedupID: fmt.Sprint(key, ".", i)}
+				if _, err := q.Publish(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var mu sync.Mutex
+		next := map[string]int{}
+		done, last, began := 0, time.Duration(0), time.Now()
+		sub, err := broker.Consume(t.Context(), q, "q.fifo", func(_ context.Context, d *broker.Delivery) error {
+			time.Sleep(work)
+			mu.Lock()
+			defer mu.Unlock()
+			if string(d.Body) != fmt.Sprint(next[d.Key]) {
+				t.Errorf("key %s: got %s, want %d", d.Key, d.Body, next[d.Key])
+			}
+			next[d.Key]++
+			done, last = done+1, time.Since(began)
+			return nil
+		}, broker.Concurrency(slots), broker.Batch(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		drain(t, sub)
+		least := keys * each / slots * work
+		if done != keys*each || last > least*5/4 {
+			t.Errorf("%d done in %v, want %d in %v and a quarter more", done, last, keys*each, least)
+		}
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What waits behind a busy key is bounded, even with a backend that would give
 // out any number of them.
 func TestBehindABusyKeyIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, r *fakeReceiver) {

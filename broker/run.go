@@ -12,7 +12,8 @@ type run struct {
 	consumer  *consumer
 	cancel    context.CancelCauseFunc
 	received  time.Time
-	renewable bool // the handle tells when the lease ends
+	started   time.Time // set if it has a key
+	renewable bool      // the handle tells when the lease ends
 	deletion  deletion
 	fate      fate
 
@@ -64,6 +65,9 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 		r.fate = fateFinished
 	}
 	c.mu.Lock()
+	if !r.started.IsZero() {
+		c.handlerTime.add(time.Since(r.started))
+	}
 	c.countResult(err)
 	if !interrupted {
 		c.circuit.result(err)

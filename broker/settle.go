@@ -119,8 +119,8 @@ type deletion struct {
 
 // deleteInBatch tries once to delete a message. The first delete goes at once;
 // while a call is under way the next ones gather, and go together when it
-// returns, when they fill a batch, or when it takes too long. Whoever makes a call makes it once, so that
-// one that fails does not hold up the others.
+// returns, when they fill a batch, or when it takes too long. Whoever makes a
+// call makes it once, so that one that fails does not hold up the others.
 func (c *consumer) deleteInBatch(r *run) error {
 	r.deletion = deletion{}
 	own := &r.deletion
@@ -200,7 +200,8 @@ func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 }
 
 // releaseUnstarted gives deliveries back whose handlers have not started, last
-// first, to come again after delay. One whose lease is lost is somebody else's and just let go.
+// first, to come again after delay. One whose lease is lost is somebody else's
+// and just let go.
 func (c *consumer) releaseUnstarted(waiting []*run, delay time.Duration) {
 	if len(waiting) == 0 {
 		return

@@ -249,7 +249,9 @@ func TestPollsBesideEachOtherAreFull(t *testing.T) {
 		if handled != messages || last > 1100*time.Millisecond { // five polls: 50 in 5 ms, 1 s
 			t.Errorf("%d handled in %v", handled, last)
 		}
-		if most := messages / 10 * 102 / 100; receives > most || deletes > most {
+		// A few are not full: it depends on which goroutine runs first how many. One in
+		// ten would not be if polls beside another did not wait for room for ten.
+		if most := messages / 10 * 105 / 100; receives > most || deletes > most {
 			t.Errorf("%d receives and %d deletes, want at most %d", receives, deletes, most)
 		}
 	})
