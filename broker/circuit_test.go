@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,6 +75,74 @@ func TestCircuitIgnoresRetryAfter(t *testing.T) {
 			t.Errorf("released: got %d, want 5", n)
 		}
 	})
+}
+
+// Messages that nobody can handle do not stop those that can be.
+func TestCircuitIgnoresReject(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			if d.ID == "good" {
+				return nil
+			}
+			return broker.Reject(errors.New("cannot be decoded"))
+		}, broker.Circuit{Failures: 3, Pause: time.Hour})
+		for i := range 5 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		r.put(0, message("good", ""))
+		synctest.Wait()
+		if counts := sub.Counts(); counts.Rejected != 5 || counts.Deleted != 1 {
+			t.Errorf("%+v, want 5 rejected and one deleted", counts)
+		}
+		drain(t, sub)
+	})
+}
+
+// What was in hand as the circuit opened decides nothing, however it ends: the
+// trial does, and comes when nothing else is in hand.
+func TestCircuitIsDecidedByTheTrial(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the straggler fails=%v", fails), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				var mu sync.Mutex
+				calls := map[string]time.Duration{}
+				began := time.Now()
+				sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+					mu.Lock()
+					calls[d.ID] = time.Since(began)
+					mu.Unlock()
+					switch {
+					case d.ID == "straggler":
+						time.Sleep(90 * time.Second)
+						if !fails {
+							return nil
+						}
+					case strings.HasPrefix(d.ID, "good"):
+						return nil
+					}
+					return errors.New("down")
+				}, broker.Circuit{Failures: 3, Pause: time.Minute}, broker.Concurrency(4))
+				r.put(0, message("straggler", ""), message("bad 1", ""), message("bad 2", ""), message("bad 3", ""))
+				time.Sleep(time.Second)
+				r.put(0, message("good 0", ""), message("good 1", ""), message("good 2", "")) // the first for the receive under way
+				time.Sleep(88 * time.Second)
+				if n := sub.Counts().Received; n != 5 || sub.Snapshot().Open == nil {
+					t.Errorf("%d received, open because of %v", n, sub.Snapshot().Open)
+				}
+				time.Sleep(10 * time.Second)
+				want := map[string]time.Duration{
+					"straggler": 0, "bad 1": 0, "bad 2": 0, "bad 3": 0,
+					"good 0": time.Second, "good 1": 90 * time.Second, "good 2": 90 * time.Second,
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if sub.Snapshot().Open != nil || !maps.Equal(calls, want) {
+					t.Errorf("open because of %v, called at %v, want %v", sub.Snapshot().Open, calls, want)
+				}
+				drain(t, sub)
+			})
+		})
+	}
 }
 
 // A pause that cannot double stays what it is.

@@ -31,17 +31,17 @@ import (
 //     before it, last first, so that order holds, to come again two seconds
 //     after it. If one is rejected, those behind it go on.
 //   - Messages that wait behind one of their key are held, their leases kept
-//     alive, and take no slot, so that a busy key leaves the others theirs. With
-//     as many of them as there are slots, a receive asks for one message, and for
-//     none with twice as many. Such receives are made one at a time, unless
-//     handlers take longer than they do. [Snapshot] counts what waits.
+//     alive, and take no slot, so that a busy key leaves the others theirs. While
+//     handlers are so quick that what waits starts before its first heartbeat,
+//     there may be [Batch] times as many as slots. Else a receive asks for one
+//     message when there are as many as slots, and none is made with twice as
+//     many. [Snapshot] counts them.
 //   - It settles on a context that does not end with the handler's. While one
 //     delete is under way, the next ones gather and go together; an idle
 //     consumer's goes at once. Those that wait leave their slots to other
-//     messages, as many as there are slots: at most four times Concurrency (and
-//     Prefetch) are in hand, with those behind their keys. A settlement that
-//     fails is tried again while the lease lasts, then told to [OnError] and
-//     counted; the message comes again.
+//     messages, as many as there are slots. A settlement that fails is tried
+//     again while the lease lasts, then told to [OnError] and counted; the
+//     message comes again.
 //   - A receive that fails is told to [OnError], and tried again after a
 //     pause, of 5 s at most. Only [ErrClosed] ends the subscription.
 //
@@ -96,8 +96,8 @@ type consumer struct {
 	waits   bool            // that one waits
 	full    bool            // the last receive brought what was asked for
 
-	handlerTime mean // of messages with a key
-	receiveTime mean // of receives that came full
+	handlerTime time.Duration // a moving average, of messages with a key; 0: none has been handled
+	leaseTime   time.Duration // of the last delivery
 
 	told    told
 	tokens  tokens

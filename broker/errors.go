@@ -266,7 +266,7 @@ type RejectError struct {
 }
 
 // Error shows the cause.
-func (e *RejectError) Error() string { return "rejected: " + e.Cause.Error() }
+func (e *RejectError) Error() string { return fmt.Sprintf("rejected: %v", e.Cause) }
 
 // Unwrap gives the cause.
 func (e *RejectError) Unwrap() error { return e.Cause }

@@ -70,34 +70,43 @@ type circuit struct {
 	failures int // in a row
 	pause    time.Duration
 	openTill time.Time // zero: closed
+	trying   bool      // what comes next is the trial; nothing else is in hand then
 	reason   error     // the failure that opened it
 }
 
-// result takes a handler's result.
+// result takes a handler's result. While the circuit is open the trial's counts
+// alone: other handlers began before.
 func (c *circuit) result(err error) {
 	if c.Failures == 0 {
 		return
 	}
-	now := time.Now()
-	trial := !c.openTill.IsZero() && !now.Before(c.openTill)
-	_, asked := errors.AsType[*RetryError](err)
-	if err == nil || asked && trial {
+	open, trial := !c.openTill.IsZero(), c.trying
+	c.trying = false
+	switch {
+	case open && !trial:
+		return
+	case err == nil || trial && works(err):
 		c.failures, c.pause, c.openTill, c.reason = 0, 0, time.Time{}, nil
 		return
-	}
-	if asked {
-		return // the handler works: it asked for another time
+	case works(err):
+		return
 	}
 	c.failures++
 	if c.failures < c.Failures && !trial {
 		return
 	}
-	if c.openTill.IsZero() || trial {
-		most := min(c.Pause, math.MaxInt64/16) * 16 // what doubling must not pass, the greatest Duration neither
-		c.pause = max(c.Pause, c.pause+min(c.pause, most-c.pause))
-		c.openTill = now.Add(c.pause)
-		c.reason = err
-	}
+	most := min(c.Pause, math.MaxInt64/16) * 16 // what doubling must not pass, the greatest Duration neither
+	c.pause = max(c.Pause, c.pause+min(c.pause, most-c.pause))
+	c.openTill = time.Now().Add(c.pause)
+	c.reason = err
+}
+
+// works reports whether a handler that returned err does its work: it asked for
+// another time, or found that its message cannot be handled.
+func works(err error) bool {
+	_, asked := errors.AsType[*RetryError](err)
+	_, rejected := errors.AsType[*RejectError](err)
+	return asked || rejected
 }
 
 // most is how many of n messages may be asked for with held in hand: none

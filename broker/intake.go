@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"time"
 )
@@ -80,10 +79,9 @@ func (c *consumer) receive(n int, keep bool) (got int, own *run, err error) {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
 		err = errors.Join(err, errNilDelivery)
 	}
-	took := time.Since(began)
-	own = c.take(ds, n, keep, took)
+	own = c.take(ds, n, keep)
 	if err != nil || c.observer != nil {
-		c.tellReceived(Event{Kind: EventReceived, Messages: len(ds), Took: took, Err: err})
+		c.tellReceived(Event{Kind: EventReceived, Messages: len(ds), Took: time.Since(began), Err: err})
 	}
 	return len(ds), own, err
 }
@@ -128,46 +126,45 @@ func (c *consumer) awaitRoom() int {
 	}
 }
 
+// mostPlaces keeps the arithmetic of places from overflowing.
+const mostPlaces = 1 << 30
+
 // places is how many deliveries may be in hand that do not wait behind one of
-// their key. The caller holds mu.
+// their key: those of the slots and of the prefetch. The caller holds mu.
 func (c *consumer) places() int {
-	return c.concurrency + min(c.prefetch, math.MaxInt-c.concurrency)
+	return min(c.concurrency, mostPlaces) + min(c.prefetch, mostPlaces)
 }
 
-// free is how many messages more may be asked for: as many as would find a slot
-// or a place in the prefetch. What waits for the call that deletes it takes
-// neither, nor what waits behind another one of its key, so that a busy key
-// leaves them to the others. The latter is bounded by twice as many. The caller
-// holds mu.
+// free is how many messages more may be asked for: as many as would find a
+// place, but no more than may wait behind others of their keys. What waits there
+// takes no place, so that a busy key leaves them to the others; neither does what
+// waits for the call that deletes it. The caller holds mu.
 func (c *consumer) free() int {
-	places := c.places()
+	places := int64(c.places())
 	held := c.counts.InFlight - c.behind - c.leaving
-	n := min(places-held, places+min(places-c.behind, 0))
-	if c.crowded() && c.handlerTime <= c.receiveTime {
-		n = min(n, 1) // what is behind will have started before many receives have returned
-	}
-	return n - c.asked
+	return int(min(places-int64(held), places*c.depth()-int64(c.behind))) - c.asked
 }
 
-// crowded reports whether as much waits behind busy keys as there are places. A
-// receive then asks for one message, which brings no second one of a key from a
-// destination that gives out a key to one consumer at a time (SQS FIFO). The
-// caller holds mu.
-func (c *consumer) crowded() bool { return c.behind >= c.places() }
+// depth is how many messages may wait behind others for each place: as many as
+// one receive may bring of a key, if handlers are so quick that these will have
+// started before a heartbeat for them is due. The caller holds mu.
+func (c *consumer) depth() int64 {
+	if batch := time.Duration(c.batch); batch > 0 && 0 < c.handlerTime && c.handlerTime <= c.leaseTime/3/batch {
+		return max(int64(c.batch), 2)
+	}
+	return 2
+}
 
 // perReceive is how many messages one receive asks for at the most, 0 for no
-// bound. The caller holds mu.
+// bound: one where as much waits behind busy keys as there are places, and is
+// not going to start soon. That brings no second one of a key from a destination
+// that gives out a key to one consumer at a time (SQS FIFO). The caller holds mu.
 func (c *consumer) perReceive() int {
-	if c.crowded() {
+	if c.behind >= c.places() && c.depth() == 2 {
 		return 1
 	}
 	return c.batch
 }
-
-// mean is a moving average.
-type mean time.Duration
-
-func (m *mean) add(d time.Duration) { *m += (mean(d) - *m) / 8 }
 
 // least is how many messages are worth a receive: while another is under way,
 // which brings what comes next, a full batch. The caller holds mu.
@@ -192,6 +189,7 @@ func (c *consumer) reserve(now time.Time, low int) int {
 		return 0
 	}
 	if n = c.tokens.take(now, n); n > 0 {
+		c.circuit.trying = !c.circuit.openTill.IsZero()
 		c.asked += n
 		c.polling++
 	}
@@ -230,9 +228,8 @@ func (c *consumer) pause(d time.Duration) {
 
 // take puts deliveries in hand, of the n that were asked for, and starts those
 // that need not wait, but with keep one for the caller to handle, if there is no
-// room for more. The receive took so long. Once a drain has begun it gives them
-// back.
-func (c *consumer) take(ds []*Delivery, n int, keep bool, took time.Duration) (own *run) {
+// room for more. Once a drain has begun it gives them back.
+func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	now := time.Now()
 	var few [10]*run // on the stack, for the frequent case
 	runs := few[:0]
@@ -244,9 +241,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool, took time.Duration) (o
 	c.asked -= n
 	c.polling--
 	c.tokens.use(now, n, len(ds))
-	if c.full = len(ds) >= n; c.full { // else it may have waited for messages
-		c.receiveTime.add(took)
-	}
+	c.full = len(ds) >= n
 	for _, r := range runs {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
@@ -281,7 +276,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool, took time.Duration) (o
 // it. The caller holds mu.
 func (c *consumer) pollInParallel(batches int) {
 	size := c.perReceive()
-	if !c.full || size == 0 || c.waits || c.begun || c.paused || c.free() < batches*size {
+	if !c.full || c.batch == 0 || c.waits || c.begun || c.paused || c.free() < batches*size {
 		return
 	}
 	c.polls.Go(c.pollMore)

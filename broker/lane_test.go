@@ -145,50 +145,66 @@ func (d distant) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 	return d.SQS.Delete(ctx, ds...)
 }
 
-// With a backlog of many keys, what waits behind the first message of each does
-// not keep slots idle, where handlers take longer than receives.
+// With a backlog of many keys, what waits behind the first message of each keeps
+// no slots idle: quick handlers have all that a receive brings of a key in hand,
+// slow ones have the first message of another key received for each slot.
 func TestManyBusyKeysFillTheSlots(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := distant{memory.NewSQS(nil)}
-		if err := q.CreateQueue("q.fifo", memory.QueueOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		const keys, each, slots, work = 300, 20, 64, 100 * time.Millisecond
-		for key := range keys {
-			for i := range each {
-				m := broker.Message{Subject: "q.fifo", Key: fmt.Sprint(key), Body: []byte(fmt.Sprint(i)), DedupID: fmt.Sprint(key, ".", i)}
-				if _, err := q.Publish(t.Context(), m); err != nil {
+	const keys, each, slots = 400, 20, 64
+	for _, c := range []struct {
+		name   string
+		work   time.Duration
+		behind int // at most
+	}{
+		{"quick", 100 * time.Millisecond, 9 * slots},
+		{"slow", 2 * time.Second, 2 * slots},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := distant{memory.NewSQS(nil)}
+				if err := q.CreateQueue("q.fifo", memory.QueueOptions{}); err != nil {
 					t.Fatal(err)
 				}
-			}
-		}
-		var mu sync.Mutex
-		next := map[string]int{}
-		done, last, began := 0, time.Duration(0), time.Now()
-		sub, err := broker.Consume(t.Context(), q, "q.fifo", func(_ context.Context, d *broker.Delivery) error {
-			time.Sleep(work)
-			mu.Lock()
-			defer mu.Unlock()
-			if string(d.Body) != fmt.Sprint(next[d.Key]) {
-				t.Errorf("key %s: got %s, want %d", d.Key, d.Body, next[d.Key])
-			}
-			next[d.Key]++
-			done, last = done+1, time.Since(began)
-			return nil
-		}, broker.Concurrency(slots), broker.Batch(10))
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		drain(t, sub)
-		least := keys * each / slots * work
-		if done != keys*each || last > least*5/4 {
-			t.Errorf("%d done in %v, want %d in %v and a quarter more", done, last, keys*each, least)
-		}
-		if err := q.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
+				for key := range keys {
+					for i := range each {
+						m := broker.Message{Subject: "q.fifo", Key: fmt.Sprint(key), Body: []byte(fmt.Sprint(i)), DedupID: fmt.Sprint(key, ".", i)}
+						if _, err := q.Publish(t.Context(), m); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				var mu sync.Mutex
+				next := map[string]int{}
+				done, began, over := 0, time.Now(), make(chan time.Duration)
+				sub, err := broker.Consume(t.Context(), q, "q.fifo", func(_ context.Context, d *broker.Delivery) error {
+					time.Sleep(c.work)
+					mu.Lock()
+					defer mu.Unlock()
+					if string(d.Body) != fmt.Sprint(next[d.Key]) {
+						t.Errorf("key %s: got %s, want %d", d.Key, d.Body, next[d.Key])
+					}
+					next[d.Key]++
+					if done++; done == keys*each {
+						over <- time.Since(began)
+					}
+					return nil
+				}, broker.Concurrency(slots), broker.Batch(10))
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * c.work)
+				if n := sub.Snapshot().Behind; n == 0 || n > c.behind {
+					t.Errorf("%d behind others, want 1 to %d", n, c.behind)
+				}
+				if took, least := <-over, keys*each/slots*c.work; took > least*6/5 {
+					t.Errorf("took %v, want %v and a fifth more", took, least)
+				}
+				drain(t, sub)
+				if err := q.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // What waits behind a busy key is bounded, even with a backend that would give

@@ -75,9 +75,11 @@ type PendingLimits struct {
 // bursts of at most a second's worth.
 type Rate float64
 
-// Circuit stops the intake after Failures handler errors in a row, for Pause;
-// then one message is tried, and if it fails too the pause doubles, up to 16
-// times; else the circuit is closed. Asking for [RetryAfter] is no failure.
+// Circuit stops the intake after Failures handler errors in a row, for Pause.
+// Then, once nothing else is in hand, one message is tried: if it fails too the
+// pause doubles, up to 16 times; else the circuit closes. What was in hand or
+// under way as the circuit opened is still handled, and decides nothing.
+// [RetryAfter] and [Reject] are no failures: the handler works.
 // [Snapshot] tells that the circuit is open, and the error that opened it.
 type Circuit struct {
 	Failures int
@@ -100,10 +102,11 @@ type OnError func(ctx context.Context, d *Delivery, err error)
 // logged.
 type Logger struct{ *slog.Logger }
 
-// Backoff says when a message whose handler failed comes again: after a random
-// delay between half of it and all of it, where it doubles from Min with each
-// attempt, up to Max. A field that is 0 has the value of DefaultBackoff (Max at
-// least Min).
+// Backoff says when a message whose handler failed comes again: after a delay
+// drawn evenly from the range between Min and a bound (full jitter), which is
+// twice Min after the first attempt and doubles with each one, up to Max. With
+// Max = Min every delay is Min. A field that is 0 has the value of DefaultBackoff
+// (Max at least Min).
 type Backoff struct {
 	Min, Max time.Duration
 }
@@ -129,11 +132,12 @@ func (b Backoff) orDefault() Backoff {
 // as 1). random is a number in [0, 1), such as [rand.Float64] gives.
 func (b Backoff) Delay(attempt int, random float64) time.Duration {
 	b = b.orDefault()
-	d := min(b.Min, b.Max)
-	for i := 1; i < attempt && 0 < d && d < b.Max; i++ {
-		d += min(d, b.Max-d) // never beyond Max, which may be the greatest Duration
+	least := min(b.Min, b.Max)
+	bound := least
+	for i := 0; i < max(attempt, 1) && 0 < bound && bound < b.Max; i++ {
+		bound += min(bound, b.Max-bound) // never beyond Max, which may be the greatest Duration
 	}
-	return d/2 + time.Duration(random*float64(d-d/2))
+	return least + time.Duration(random*float64(bound-least))
 }
 
 // SubscribeOption marks Group as an option of Subscribe calls.

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	}
 	c.mu.Lock()
 	if !r.started.IsZero() {
-		c.handlerTime.add(time.Since(r.started))
+		c.handlerTime = max(c.handlerTime+(time.Since(r.started)-c.handlerTime)/8, 1)
 	}
 	c.countResult(err)
 	if !interrupted {
@@ -120,7 +121,7 @@ func (r *run) settleFailed(err error, interrupted bool) {
 func (r *run) reject(reason *RejectError) bool {
 	c, d := r.consumer, r.delivery
 	err := c.settle(r, func(ctx context.Context) error {
-		return ItemError(c.receiver.Reject(ctx, reason.Cause.Error(), d), 0)
+		return ItemError(c.receiver.Reject(ctx, fmt.Sprint(reason.Cause), d), 0)
 	})
 	if err == nil {
 		r.fate = fateFinished

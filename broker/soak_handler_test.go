@@ -33,6 +33,9 @@ func (s *soak) handle(ctx context.Context, d *broker.Delivery) (err error) {
 	if luck.chance(2) { // does not listen to its context
 		listens = context.WithoutCancel(ctx)
 		work = min(work, 4*time.Second) // within the grace of a drain
+		if s.mutant.deaf {
+			work = time.Minute
+		}
 	}
 	if err := s.restOr(listens, work, idPlace(h.number)); err != nil {
 		return err

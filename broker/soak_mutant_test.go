@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +20,11 @@ type mutant struct {
 	losesDeletes   bool
 	deletesFailed  bool
 	rejectsFailed  bool
-	dropsMessages  bool // a message that was received is forgotten, its lease kept alive for ever
+	dropsMessages  bool // a message that was received is forgotten, its lease kept alive for hours
 	dropsKeys      bool // a lane goes on after a failure
 	leaksGoroutine bool
 	leaksMemory    bool
+	deaf           bool // handlers outlast a drain's grace
 }
 
 // The oracle must catch a runtime that breaks a rule, each by that rule.
@@ -45,6 +47,7 @@ func TestSoakOracleCatches(t *testing.T) {
 		"a lane that goes on after a failure":   {true, mutant{dropsKeys: true}, ruleLane},
 		"a goroutine that is left":              {false, mutant{leaksGoroutine: true}, ruleGoroutine},
 		"memory that is kept for each delivery": {true, mutant{leaksMemory: true}, ruleHeap},
+		"a drain that leaves handlers behind":   {false, mutant{deaf: true}, ruleDrained},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -74,9 +77,14 @@ func (m mutant) received(s *soak, ds []*broker.Delivery) []*broker.Delivery {
 	if m.leaksGoroutine && len(ds) > 0 {
 		go func() { <-s.leaks }()
 	}
-	if m.dropsMessages && len(ds) > 0 && ds[0].Handle.(*soakHandle).number == 100 {
-		_, _ = s.engine.Extend("q", ds[0].Handle.(*soakHandle).receipt, 11*time.Hour)
-		return ds[1:]
+	if m.dropsMessages {
+		ds = slices.DeleteFunc(ds, func(d *broker.Delivery) bool {
+			h := d.Handle.(*soakHandle)
+			if h.number == 100 {
+				_, _ = s.engine.Extend("q", h.receipt, 11*time.Hour)
+			}
+			return h.number == 100
+		})
 	}
 	if m.doubles {
 		ds = append(ds, ds...)
