@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,14 +48,18 @@ func TestReceiveReturnsWithTheFirstMessage(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "jobs")
 		begin := time.Now()
-		go func() {
+		var publisher sync.WaitGroup
+		publisher.Go(func() {
 			time.Sleep(5 * time.Second)
-			r.publish(t, "jobs", "", "a")
-		}()
+			if _, err := r.Publish(t.Context(), broker.Message{Subject: "jobs", Body: []byte("a")}); err != nil {
+				t.Error(err)
+			}
+		})
 		r.take(t, "jobs", 1)
 		if got := time.Since(begin); got != 5*time.Second {
 			t.Errorf("returned after %v, want 5s", got)
 		}
+		publisher.Wait()
 	})
 }
 

@@ -38,7 +38,7 @@ const (
 	// was being retried.
 	DeleteWaited Cause = "after a delete that waited behind failing ones"
 	// ExtendFailed: its lease ran out while a handler worked on it or it waited
-	// for one, and a heartbeat had failed.
+	// for one, and a heartbeat had failed, or its answer came too late to count.
 	ExtendFailed Cause = "after a failed heartbeat"
 	// Unexplained is none of these.
 	Unexplained Cause = "for no reason"
@@ -107,7 +107,7 @@ func (j *judge) cause(id string, count int) Cause {
 	case run == nil:
 		return Unexplained
 	case run.ended.IsZero(), run.ended.After(until), errors.Is(run.err, broker.ErrLeaseLost):
-		if extended {
+		if extended || j.unheard(handles, run) {
 			return ExtendFailed
 		}
 	case errors.Is(run.err, broker.ErrDraining):
@@ -136,6 +136,26 @@ func (j *judge) failures(handles []string, until time.Time) (deleted, extended, 
 		released = released || slices.ContainsFunc(h.changes, func(s step) bool { return s.release && !s.began.After(until) })
 	}
 	return deleted, extended, released
+}
+
+// slow is the part of a lease after which an extension's answer may have come too
+// late: its caller has given up by then, for another try.
+const slow = 20
+
+// unheard reports whether a handler lost its lease after an extension within the
+// time of a lease before whose answer was slow: had it come in time, the lease
+// would not have ended.
+func (j *judge) unheard(handles []string, run *Run) bool {
+	if !errors.Is(run.err, broker.ErrLeaseLost) {
+		return false
+	}
+	since := run.ended.Add(-j.opts.Lease)
+	return slices.ContainsFunc(handles, func(handle string) bool {
+		h := j.handles[handle]
+		return h != nil && slices.ContainsFunc(h.changes, func(s step) bool {
+			return !s.release && s.ended.After(since) && s.began.Before(run.ended) && s.ended.Sub(s.began) >= j.opts.Lease/slow
+		})
+	})
 }
 
 // receivedAt is when receive number count was made; without a log, when the run

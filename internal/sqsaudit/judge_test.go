@@ -80,6 +80,15 @@ func (s *story) settle(action, body string, count, status int, ok bool) {
 		body, count, 30), status, answer)
 }
 
+// extendSlowly extends the lease of a message; the answer takes its time.
+func (s *story) extendSlowly(body string, count int, took time.Duration) {
+	s.event(sqstest.EventExtended, body, count)
+	began := time.Now()
+	time.Sleep(took)
+	s.note(&try{action: changes, began: began, ended: time.Now(), answered: true, status: http.StatusOK},
+		fmt.Appendf(nil, `{"Entries":[{"Id":"0","ReceiptHandle":"%s/%d"}]}`, body, count), []byte(`{"Successful":[{"Id":"0"}]}`))
+}
+
 const (
 	deletes = "DeleteMessageBatch"
 	changes = "ChangeMessageVisibilityBatch"
@@ -154,6 +163,15 @@ func TestJudgeFindsTheCause(t *testing.T) {
 			s.expire()
 			r.Ended(broker.ErrLeaseLost)
 		}},
+		{ExtendFailed, Options{}, func(s *story) { // it was not, but its answer came late
+			s.give("a", 1)
+			r := s.begin("a", "", 1)
+			time.Sleep(lease - 3*time.Second)
+			s.extendSlowly("a", 1, 2*time.Second)
+			time.Sleep(time.Second)
+			r.Ended(broker.ErrLeaseLost)
+			s.expire()
+		}},
 		{Injected, Options{Worst: true}, func(s *story) {
 			s.give("a", 1)
 			r := s.begin("a", "", 1)
@@ -196,6 +214,17 @@ func TestJudgeCatches(t *testing.T) {
 			s.give("a", 1)
 			s.work("a", "", 1, errors.New("failed"))
 			s.delete("a", 1)
+		}},
+		{"a lease that was lost although it was extended", "for no reason", Options{}, func(s *story) {
+			s.send("a", "")
+			s.give("a", 1)
+			r := s.begin("a", "", 1)
+			time.Sleep(lease / 2)
+			s.settle(changes, "a", 1, http.StatusOK, true)
+			time.Sleep(lease / 2)
+			r.Ended(broker.ErrLeaseLost)
+			s.expire()
+			s.finish("a", "", 2)
 		}},
 		{"a message that stays", "never deleted", Options{}, func(s *story) {
 			s.send("a", "")
