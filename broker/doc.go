@@ -6,6 +6,7 @@
 //
 //	send                     Publisher, Message, Receipt
 //	handle what comes        Subscriber, Handler, Group, Concurrency
+//	read again, in order     Start (FromFirst, …), Ordered; where Replay is offered
 //	fail, on purpose         return an error, RetryAfter, Reject
 //	stop                     Subscription.Drain, Draining
 //	ask and answer           Requester, Responder, ReplyError

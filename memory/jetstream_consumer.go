@@ -12,29 +12,6 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// Start is with which message of a stream a consumer begins: an option of
-// [JetStream.Subscribe] without a Group, where the zero Start, like none, begins
-// with what is published from now on, and a field of [ConsumerConfig], where it
-// begins with the first message. Make others with FromFirst, FromNew, FromSequence,
-// FromTime and FromLastPerSubject.
-type Start = natsrules.Start
-
-// FromFirst begins with the oldest message that the stream has.
-func FromFirst() Start { return natsrules.FromFirst() }
-
-// FromNew begins with what is published from now on.
-func FromNew() Start { return natsrules.FromNew() }
-
-// FromSequence begins with the message of that sequence number, or the next one
-// that there is.
-func FromSequence(n uint64) Start { return natsrules.FromSequence(n) }
-
-// FromTime begins with the first message that was stored at t or later.
-func FromTime(t time.Time) Start { return natsrules.FromTime(t) }
-
-// FromLastPerSubject begins with the latest message of each subject.
-func FromLastPerSubject() Start { return natsrules.FromLastPerSubject() }
-
 // DeadLetters says where a consumer's messages go that are rejected, or were
 // tried too often. It is the same type as natsbroker's; its Metadata is for the real
 // consumer.
@@ -48,7 +25,8 @@ type ConsumerConfig struct {
 	// with a subject in common; none: all that the stream has.
 	FilterSubject  string
 	FilterSubjects []string
-	Start          Start
+	// Start is with which message the consumer begins; the zero one: the first.
+	Start broker.Start
 	// AckNone: what is delivered is settled.
 	AckNone bool
 	// AckWait is the lease, 30 s by default. BackOff has that of each attempt in
@@ -109,10 +87,10 @@ func (c *ConsumerConfig) check(s *StreamConfig) error {
 	refuse(c.MaxDeliver > 0 && len(c.BackOff) > c.MaxDeliver, "BackOff", fmt.Sprint(c.BackOff), "at most MaxDeliver durations")
 	refuse(slices.ContainsFunc(c.BackOff, func(d time.Duration) bool { return d <= 0 }), "BackOff", fmt.Sprint(c.BackOff), "above 0")
 	policy, _, _ := c.Start.Position()
-	refuse(policy == natsrules.StartLastPerSubject && len(filters) == 0, "Start", "FromLastPerSubject", "goes with a filter")
+	refuse(policy == broker.StartLastPerSubject && len(filters) == 0, "Start", "FromLastPerSubject", "goes with a filter")
 	if s.Retention == WorkQueueRetention {
 		refuse(c.AckNone, "AckNone", "true", "not on a work queue")
-		refuse(policy > natsrules.StartNew && policy != natsrules.StartFirst || policy == natsrules.StartNew,
+		refuse(policy > broker.StartNew && policy != broker.StartFirst || policy == broker.StartNew,
 			"Start", fmt.Sprint(policy), "FromFirst on a work queue")
 	}
 	if target := c.DeadLetters.Subject; target != "" {
@@ -130,9 +108,9 @@ func (c *ConsumerConfig) engine() stream.ConsumerConfig {
 	}
 	policy, seq, at := c.Start.Position()
 	e.Seq, e.Time = seq, at
-	e.Start = map[natsrules.StartPolicy]stream.Start{
-		natsrules.StartNew: stream.FromNew, natsrules.StartSequence: stream.FromSequence,
-		natsrules.StartTime: stream.FromTime, natsrules.StartLastPerSubject: stream.FromLastOfEach,
+	e.Start = map[broker.StartPolicy]stream.Start{
+		broker.StartNew: stream.FromNew, broker.StartSequence: stream.FromSequence,
+		broker.StartTime: stream.FromTime, broker.StartLastPerSubject: stream.FromLastOfEach,
 	}[policy]
 	return e
 }

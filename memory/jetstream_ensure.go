@@ -90,16 +90,16 @@ func (c *StreamConfig) settings() natsrules.Settings {
 // settings are those of a consumer likewise.
 func (c *ConsumerConfig) settings() natsrules.Settings {
 	policy, sequence, at := c.Start.Position()
-	if policy == natsrules.StartUnsaid {
-		policy = natsrules.StartFirst
+	if policy == broker.StartUnsaid {
+		policy = broker.StartFirst
 	}
 	s := natsrules.Settings{
-		"deliver_policy": policy, "opt_start_seq": sequence, "opt_start_time": nil,
+		"deliver_policy": natsrules.DeliverPolicy(policy), "opt_start_seq": sequence, "opt_start_time": nil,
 		"ack_policy": ackPolicy(c.AckNone), "ack_wait": c.AckWait, "backoff": c.BackOff,
 		"max_deliver": c.MaxDeliver, "max_ack_pending": c.MaxAckPending,
 		"filter_subject": c.FilterSubject, "filter_subjects": c.FilterSubjects,
 	}
-	if policy == natsrules.StartTime {
+	if policy == broker.StartTime {
 		s["opt_start_time"] = at
 	}
 	if c.DeadLetters.Subject != "" {

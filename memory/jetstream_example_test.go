@@ -60,7 +60,7 @@ func ExampleJetStream_Subscribe() {
 	_, err := b.Subscribe(ctx, "prices.*", func(_ context.Context, d *broker.Delivery) error {
 		fmt.Printf("%s: %s\n", d.Subject, d.Body)
 		return nil
-	}, memory.FromLastPerSubject())
+	}, broker.FromLastPerSubject())
 	if err != nil {
 		fmt.Println(err)
 	}

@@ -13,16 +13,6 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// Ordered is an option of [JetStream.Subscribe] without a Group, as
-// natsbroker.Ordered is: it reads a stream strictly in its order, from where a
-// [Start] says. The handler is called for one message after the other, and for each
-// position of the stream at most once, whatever it returns: nothing is leased,
-// released or delivered again. Concurrency above 1 and all options about leases are
-// unsupported, and so is a stream that has not limits retention. If the stream is
-// deleted the subscription ends with an error that matches [broker.ErrClosed] and
-// [broker.ErrNotFound].
-type Ordered = natsrules.Ordered
-
 // ordered is a subscription with Ordered. One goroutine receives and handles.
 type ordered struct {
 	*streamSubscribe
@@ -74,7 +64,7 @@ func (o *ordered) removeConsumer() {
 
 // create makes the consumer. To the engine each message is leased until it was
 // handled, so that WaitIdle waits for it, and for ever, so that it comes once.
-func (o *ordered) create(pattern string, from Start) error {
+func (o *ordered) create(pattern string, from broker.Start) error {
 	c := &ConsumerConfig{FilterSubject: pattern, Start: from, AckNone: true}
 	engine := c.engine()
 	engine.NoAck, engine.AckWait, engine.MaxAckPending = false, math.MaxInt64/2, 1
@@ -102,7 +92,7 @@ func (o *ordered) read(pattern string) {
 			o.next(&ms[i])
 		}
 		if errors.Is(err, stream.ErrNoConsumer) {
-			err = o.create(pattern, FromSequence(o.last+1))
+			err = o.create(pattern, broker.FromSequence(o.last+1))
 		}
 		if err != nil && o.ctx.Err() == nil {
 			cause := failed(OpReceive, o.name, broker.ErrNotFound, err)

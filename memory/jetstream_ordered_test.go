@@ -28,7 +28,7 @@ func TestJetStreamOrdered(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 			return errors.New("no good")
-		}, memory.Ordered{}, memory.FromSequence(2), broker.OnError(func(context.Context, *broker.Delivery, error) { told++ }))
+		}, broker.Ordered{}, broker.FromSequence(2), broker.OnError(func(context.Context, *broker.Delivery, error) { told++ }))
 		must(t, err)
 		must(t, b.WaitIdle(t.Context()))
 		must(t, b.DeleteConsumer("ORDERS", "ordered-1"))
@@ -55,7 +55,7 @@ func TestJetStreamOrdered(t *testing.T) {
 func TestJetStreamOrderedEndsWithItsStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newJetStream(t, memory.StreamConfig{}, memory.ConsumerConfig{})
-		sub, err := b.Subscribe(t.Context(), "orders.*", discard, memory.Ordered{})
+		sub, err := b.Subscribe(t.Context(), "orders.*", discard, broker.Ordered{})
 		must(t, err)
 		must(t, b.DeleteStream("ORDERS"))
 		<-sub.Done()
@@ -75,7 +75,7 @@ func TestJetStreamOrderedRefuses(t *testing.T) {
 		"concurrency": {"kept", []broker.SubscribeOption{broker.Concurrency(2)}},
 		"lease":       {"kept", []broker.SubscribeOption{broker.Lease(time.Minute)}},
 	} {
-		_, err := b.Subscribe(t.Context(), test.subject, discard, append(test.opts, memory.Ordered{})...)
+		_, err := b.Subscribe(t.Context(), test.subject, discard, append(test.opts, broker.Ordered{})...)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -93,7 +93,7 @@ func TestJetStreamOrderedDrainsItself(t *testing.T) {
 			go func() { _, _ = (<-subs).Drain(context.Background()) }()
 			time.Sleep(time.Second)
 			return nil
-		}, memory.Ordered{})
+		}, broker.Ordered{})
 		must(t, err)
 		subs <- sub
 		put(t, b, "1", "2")

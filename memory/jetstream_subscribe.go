@@ -19,9 +19,9 @@ import (
 // The consumer must exist and deliver this subject and nothing else.
 //
 // Without Group it is fan-out: a consumer of its own is made, which delivers what is
-// published from now on unless a [Start] says otherwise, and is removed when the
+// published from now on unless a [broker.Start] says otherwise, and is removed when the
 // subscription has ended, soon after Drain has returned, at the latest when Close
-// has. With [Ordered] it reads strictly in order.
+// has. With [broker.Ordered] it reads strictly in order.
 func (b *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := b.open(ctx, OpSubscribe, name); err != nil {
 		return nil, err
@@ -131,9 +131,9 @@ func (r consumerReceiver) Receive(ctx context.Context, name string, limit int, o
 }
 
 // start is where a consumer of the subscription's own begins.
-func (s *streamSubscribe) start() Start {
-	if s.From == (Start{}) {
-		return FromNew()
+func (s *streamSubscribe) start() broker.Start {
+	if s.From == (broker.Start{}) {
+		return broker.FromNew()
 	}
 	return s.From
 }

@@ -189,15 +189,15 @@ func discard(context.Context, *broker.Delivery) error { return nil }
 
 func TestJetStreamReplay(t *testing.T) {
 	for name, test := range map[string]struct {
-		start func(middle time.Time) memory.Start
+		start func(middle time.Time) broker.Start
 		want  string
 	}{
-		"first":    {func(time.Time) memory.Start { return memory.FromFirst() }, "[a1 a2 b1 b2 new]"},
-		"sequence": {func(time.Time) memory.Start { return memory.FromSequence(2) }, "[a2 b1 b2 new]"},
-		"time":     {memory.FromTime, "[b1 b2 new]"},
-		"last":     {func(time.Time) memory.Start { return memory.FromLastPerSubject() }, "[a2 b2 new]"},
-		"new":      {func(time.Time) memory.Start { return memory.FromNew() }, "[new]"},
-		"nothing":  {func(time.Time) memory.Start { return memory.Start{} }, "[new]"},
+		"first":    {func(time.Time) broker.Start { return broker.FromFirst() }, "[a1 a2 b1 b2 new]"},
+		"sequence": {func(time.Time) broker.Start { return broker.FromSequence(2) }, "[a2 b1 b2 new]"},
+		"time":     {broker.FromTime, "[b1 b2 new]"},
+		"last":     {func(time.Time) broker.Start { return broker.FromLastPerSubject() }, "[a2 b2 new]"},
+		"new":      {func(time.Time) broker.Start { return broker.FromNew() }, "[new]"},
+		"nothing":  {func(time.Time) broker.Start { return broker.Start{} }, "[new]"},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			b := closing(t, memory.NewJetStream(nil))
@@ -247,7 +247,7 @@ func TestJetStreamGroups(t *testing.T) {
 		"another group":          {"ORDERS/c", []broker.SubscribeOption{broker.Group("d")}, errors.ErrUnsupported},
 		"nobody's subject":       {"nobody", nil, broker.ErrNotFound},
 		"more than the stream":   {"*.new", nil, errors.ErrUnsupported},
-		"group and start":        {"orders.new", []broker.SubscribeOption{broker.Group("c"), memory.FromFirst()}, errors.ErrUnsupported},
+		"group and start":        {"orders.new", []broker.SubscribeOption{broker.Group("c"), broker.FromFirst()}, errors.ErrUnsupported},
 		"a group with a dot":     {"orders.new", []broker.SubscribeOption{broker.Group("a.b")}, broker.ErrInvalid},
 		"a consumer that is not": {"ORDERS/d", []broker.SubscribeOption{broker.Group("d")}, broker.ErrNotFound},
 	} {

@@ -44,13 +44,13 @@ func (w *twins) ensureConsumer(what, stream string, c memory.ConsumerConfig) mem
 func startingNative(c memory.ConsumerConfig) jetstream.ConsumerConfig {
 	n := nativeConsumer(c)
 	switch c.Start {
-	case memory.FromNew():
+	case broker.FromNew():
 		n.DeliverPolicy = jetstream.DeliverNewPolicy
-	case memory.FromLastPerSubject():
+	case broker.FromLastPerSubject():
 		n.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-	case memory.FromSequence(7):
+	case broker.FromSequence(7):
 		n.DeliverPolicy, n.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 7
-	case memory.FromTime(someTime):
+	case broker.FromTime(someTime):
 		n.DeliverPolicy, n.OptStartTime = jetstream.DeliverByStartTimePolicy, &someTime
 	}
 	return n
@@ -62,11 +62,11 @@ var someTime = time.Now().Add(-time.Hour).In(time.FixedZone("elsewhere", 3600))
 
 // starts are further variations of a consumer.
 var starts = []variation[memory.ConsumerConfig]{
-	{"new", func(c *memory.ConsumerConfig) { c.Start = memory.FromNew() }},
-	{"first", func(c *memory.ConsumerConfig) { c.Start = memory.FromFirst() }},
-	{"sequence", func(c *memory.ConsumerConfig) { c.Start = memory.FromSequence(7) }},
-	{"time", func(c *memory.ConsumerConfig) { c.Start = memory.FromTime(someTime) }},
-	{"last", func(c *memory.ConsumerConfig) { c.Start, c.FilterSubject = memory.FromLastPerSubject(), "*.a" }},
+	{"new", func(c *memory.ConsumerConfig) { c.Start = broker.FromNew() }},
+	{"first", func(c *memory.ConsumerConfig) { c.Start = broker.FromFirst() }},
+	{"sequence", func(c *memory.ConsumerConfig) { c.Start = broker.FromSequence(7) }},
+	{"time", func(c *memory.ConsumerConfig) { c.Start = broker.FromTime(someTime) }},
+	{"last", func(c *memory.ConsumerConfig) { c.Start, c.FilterSubject = broker.FromLastPerSubject(), "*.a" }},
 	{"one filter of a list", func(c *memory.ConsumerConfig) { c.FilterSubjects = []string{"*.a"} }},
 	{"all", func(c *memory.ConsumerConfig) {
 		*c = memory.ConsumerConfig{

@@ -40,7 +40,7 @@ import (
 // MaxInFlight. Of each consumer that was received from, up to eight inboxes are
 // kept for the next receives. A JetStream has no goroutine of its own while
 // nothing is subscribed; a subscription has the two of [broker.Consume], and one without a
-// Group one more, which removes its consumer. With [Ordered] it has two in all.
+// Group one more, which removes its consumer. With [broker.Ordered] it has two in all.
 type JetStream struct {
 	core    *Broker
 	conn    *nats.Conn

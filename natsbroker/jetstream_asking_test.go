@@ -113,7 +113,7 @@ func TestJetStreamOrderedOnASlowLink(t *testing.T) {
 	h, got := inbox(parcels)
 	log := newErrorLog()
 	l.slow(parcelDelay)
-	sub := subscribe(t, j, "orders.>", h, natsbroker.Ordered{}, natsbroker.FromFirst(), log.option())
+	sub := subscribe(t, j, "orders.>", h, broker.Ordered{}, broker.FromFirst(), log.option())
 	for i := range parcels {
 		if d := receive(t, got, "a message"); string(d.Body[:3]) != fmt.Sprintf("%03d", i) {
 			t.Fatalf("message %s, want %03d", d.Body[:3], i)

@@ -8,7 +8,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
-	"github.com/candidmq/candidmq/natsbroker"
 )
 
 func TestJetStreamCloseEndsWaits(t *testing.T) {
@@ -41,7 +40,7 @@ func TestJetStreamCloseEndsWaits(t *testing.T) {
 // Close has no longer than its context allows to remove the consumers of
 // subscriptions, whether the server is gone or only silent.
 func TestJetStreamCloseEndsWithItsContext(t *testing.T) {
-	for name, opts := range map[string][]broker.SubscribeOption{"fan-out": nil, "ordered": {natsbroker.Ordered{}}} {
+	for name, opts := range map[string][]broker.SubscribeOption{"fan-out": nil, "ordered": {broker.Ordered{}}} {
 		for state, leave := range map[string]func(*rig, *link){
 			"gone":   func(r *rig, _ *link) { stopServer(r.server) },
 			"silent": func(_ *rig, l *link) { l.silence() },

@@ -108,7 +108,7 @@ func ExampleFromFirst() {
 	sub, err := j.Subscribe(ctx, "log.*", func(_ context.Context, d *broker.Delivery) error {
 		lines <- string(d.Body)
 		return nil
-	}, natsbroker.FromFirst())
+	}, broker.FromFirst())
 	if err != nil {
 		panic(err)
 	}
@@ -150,7 +150,7 @@ func ExampleJetStream_PublishAtomic() {
 	_, err = j.Subscribe(ctx, "accounts.*", func(_ context.Context, d *broker.Delivery) error {
 		lines <- d.ID + " " + d.Subject + " " + string(d.Body)
 		return nil
-	}, natsbroker.Ordered{}, natsbroker.FromFirst())
+	}, broker.Ordered{}, broker.FromFirst())
 	if err != nil {
 		panic(err)
 	}

@@ -15,35 +15,6 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Ordered is an option of [JetStream.Subscribe] without a Group, for reading a
-// stream strictly in its order, from where a [Start] says.
-//
-// The handler is called for one message after the other, and for each position
-// of the stream at most once, whatever it returns: nothing is acknowledged,
-// leased, released or delivered again, and an error of the handler is told to
-// [broker.OnError] and goes no further. To go on where a process has stopped,
-// keep the [broker.Delivery] Sequence of what was handled and begin with the one
-// after it. Concurrency above 1 and all options about leases are unsupported.
-//
-// The server counts what it sends, so that a message which got lost on its way is
-// noticed by the next, or within a few seconds if there is none. It is read
-// again then, in its place, by a consumer made anew; so is everything if the
-// consumer is lost, with a server that kept it in memory for example. OnError is
-// told. What the stream itself has dropped meanwhile, for its age or for want of
-// room, looks like any other gap between sequence numbers. A loss while the
-// messages of FromLastPerSubject are read may bring messages that a later one of
-// their subject replaces.
-//
-// The stream needs limits retention, since from any other a position cannot be
-// read twice. If the stream is deleted the subscription ends with an error
-// that matches [broker.ErrClosed] and [broker.ErrNotFound], and so it does if a
-// new stream of that name takes its place, or if it has lost the end that was
-// read already, as a crash of the machine can do. A drain leaves what was fetched and
-// not begun.
-//
-// It is the same type as memory's.
-type Ordered = natsrules.Ordered
-
 const (
 	// orderedKey marks the consumer of an ordered subscription in its metadata.
 	orderedKey = "candidmq-ordered"

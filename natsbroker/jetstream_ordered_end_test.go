@@ -32,7 +32,7 @@ func TestJetStreamOrderedEndsWithItsStream(t *testing.T) {
 					<-goOn
 				}
 				return nil
-			}, natsbroker.Ordered{}, natsbroker.FromFirst())
+			}, broker.Ordered{}, broker.FromFirst())
 			wantNumbered(t, got, 0, 5)
 			if err := r.js.DeleteStream(soon(t), "ORDERS"); err != nil {
 				t.Fatal(err)
@@ -64,7 +64,7 @@ func TestJetStreamOrderedEndsWithTheEndOfItsStream(t *testing.T) {
 	}
 	defer func() { _ = j.Close(soon(t)) }()
 	h, got := inbox(1000)
-	sub := subscribe(t, j, "orders.>", h, natsbroker.Ordered{}, natsbroker.FromFirst())
+	sub := subscribe(t, j, "orders.>", h, broker.Ordered{}, broker.FromFirst())
 	r.numbered(0, 100)
 	wantNumbered(t, got, 0, 100)
 	port := s.Addr().(*net.TCPAddr).Port

@@ -86,7 +86,7 @@ func TestJetStreamOrderedReadsEachPositionOnce(t *testing.T) {
 			panic("failed")
 		}
 		return nil
-	}, natsbroker.Ordered{}, natsbroker.FromFirst(), broker.OnError(func(_ context.Context, d *broker.Delivery, _ error) {
+	}, broker.Ordered{}, broker.FromFirst(), broker.OnError(func(_ context.Context, d *broker.Delivery, _ error) {
 		if d != nil { // else a message was read again, as on a machine with much to do
 			told.Add(1)
 		}
@@ -118,7 +118,7 @@ func TestJetStreamOrderedReadsEachPositionOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, rest := inbox(10)
-	subscribe(t, r, "orders.>", h, natsbroker.Ordered{}, natsbroker.FromSequence(after-2))
+	subscribe(t, r, "orders.>", h, broker.Ordered{}, broker.FromSequence(after-2))
 	wantNumbered(t, rest, all-3, all)
 }
 
@@ -130,8 +130,8 @@ func TestJetStreamOrderedStartsHoldAfterALoss(t *testing.T) {
 		want []string
 	}{
 		"new":   {nil, []string{"new"}},
-		"first": {[]broker.SubscribeOption{natsbroker.FromFirst()}, []string{"a1", "a2", "b1", "new"}},
-		"last":  {[]broker.SubscribeOption{natsbroker.FromLastPerSubject()}, []string{"a2", "b1", "new"}},
+		"first": {[]broker.SubscribeOption{broker.FromFirst()}, []string{"a1", "a2", "b1", "new"}},
+		"last":  {[]broker.SubscribeOption{broker.FromLastPerSubject()}, []string{"a2", "b1", "new"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil)
@@ -140,7 +140,7 @@ func TestJetStreamOrderedStartsHoldAfterALoss(t *testing.T) {
 			r.put("orders.b", "b1")
 			h, got := inbox(10)
 			log := newErrorLog()
-			subscribe(t, r, "orders.>", h, append(test.opts, natsbroker.Ordered{}, log.option())...)
+			subscribe(t, r, "orders.>", h, append(test.opts, broker.Ordered{}, log.option())...)
 			for _, want := range test.want[:len(test.want)-1] {
 				if d := receive(t, got, want); string(d.Body) != want {
 					t.Fatalf("got %s, want %s", d.Body, want)
@@ -166,7 +166,7 @@ func TestJetStreamOrderedBeyondTheEnd(t *testing.T) {
 	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
 	h, got := inbox(10)
 	log := newErrorLog()
-	subscribe(t, r, "orders.>", h, natsbroker.Ordered{}, natsbroker.FromSequence(4), log.option())
+	subscribe(t, r, "orders.>", h, broker.Ordered{}, broker.FromSequence(4), log.option())
 	first := r.consumers()[0]
 	if err := r.js.DeleteConsumer(soon(t), "ORDERS", first); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestJetStreamOrderedReadsAgainWhatWasLost(t *testing.T) {
 		got <- d
 		<-goOn
 		return nil
-	}, natsbroker.Ordered{}, log.option())
+	}, broker.Ordered{}, log.option())
 	r.numbered(0, 1)
 	d := wantNumbered(t, got, 0, 1)
 	steal := func(from, to int) { // while it does not ask
@@ -239,7 +239,7 @@ func TestJetStreamOrderedOutlastsTheServer(t *testing.T) {
 	}
 	defer func() { _ = j.Close(soon(t)) }()
 	h, got := inbox(1000)
-	subscribe(t, j, "orders.>", h, natsbroker.Ordered{}, natsbroker.FromFirst())
+	subscribe(t, j, "orders.>", h, broker.Ordered{}, broker.FromFirst())
 	r.numbered(0, 100)
 	wantNumbered(t, got, 0, 50)
 	port := s.Addr().(*net.TCPAddr).Port
@@ -268,11 +268,11 @@ func TestJetStreamOrderedRefusesWhatBreaksTheOrder(t *testing.T) {
 		"work queue":  {"work", broker.Concurrency(1)},
 		"interest":    {"interest", broker.Concurrency(1)},
 	} {
-		if _, err := r.Subscribe(soon(t), test.subject, discard, natsbroker.Ordered{}, test.opt); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := r.Subscribe(soon(t), test.subject, discard, broker.Ordered{}, test.opt); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := r.Subscribe(soon(t), "nobody", discard, natsbroker.Ordered{}); !errors.Is(err, broker.ErrNotFound) {
+	if _, err := r.Subscribe(soon(t), "nobody", discard, broker.Ordered{}); !errors.Is(err, broker.ErrNotFound) {
 		t.Errorf("no stream: got %v", err)
 	}
 	if names := r.consumers(); len(names) != 1 {
@@ -284,7 +284,7 @@ func TestJetStreamOrderedIsDescribed(t *testing.T) {
 	r := newRig(t, nil)
 	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
 	h, got := inbox(1)
-	subscribe(t, r, "orders.>", h, natsbroker.Ordered{})
+	subscribe(t, r, "orders.>", h, broker.Ordered{})
 	r.numbered(0, 1)
 	s := describe(t, r, wantNumbered(t, got, 0, 1).Source).Receive
 	if s.Guarantee.V != broker.GuaranteeAtMostOnce || s.Ordering.V != broker.OrderingTotal || !s.Strict.V ||
@@ -305,7 +305,7 @@ func TestJetStreamOrderedDrainInAHandler(t *testing.T) {
 		}
 		reports <- report
 		return nil
-	}, natsbroker.Ordered{}, natsbroker.FromFirst())
+	}, broker.Ordered{}, broker.FromFirst())
 	subs <- sub
 	receive(t, reports, "the drain in the handler")
 	receive(t, sub.Done(), "the end")

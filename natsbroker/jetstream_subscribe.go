@@ -32,7 +32,7 @@ const (
 // durable is created, and nothing changed.
 //
 // Without Group it is fan-out: a consumer of its own is made on the server,
-// which delivers what is published from now on unless a [Start] option says
+// which delivers what is published from now on unless a [broker.Start] option says
 // otherwise, has as many replicas as the stream, so that it outlives what the stream
 // does, and is removed when the subscription has ended (soon after Drain
 // has returned, at the latest when Close has). It is kept alive while the subscription
@@ -40,7 +40,14 @@ const (
 // five minutes, or what the stream's consumer_limits say. A subscription whose consumer
 // has gone, because the connection was down for longer than that, ends with an
 // error that matches [broker.ErrClosed] and [broker.ErrNotFound]: what came
-// meanwhile it would not have seen. With [Ordered] it reads strictly in order.
+// meanwhile it would not have seen.
+//
+// With [broker.Ordered] it reads strictly in order. The server counts what it sends,
+// so that a message which got lost on its way is noticed by the next, or within a few
+// seconds if there is none. A loss while the messages of broker.FromLastPerSubject are
+// read may bring messages that a later one of their subject replaces. The subscription
+// ends as if the stream were deleted if a new stream of that name takes its place, or if
+// it has lost the end that was read already, as a crash of the machine can do.
 func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	const op = "subscribe"
 	if err := j.ready(ctx, op, name); err != nil {

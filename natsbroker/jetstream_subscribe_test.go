@@ -116,14 +116,14 @@ func TestJetStreamReplay(t *testing.T) {
 	middle := r.last(t)
 	r.put("orders.b", "b2")
 	for name, test := range map[string]struct {
-		start natsbroker.Start
+		start broker.Start
 		want  []string
 	}{
-		"first":    {natsbroker.FromFirst(), []string{"a1", "a2", "b1", "b2"}},
-		"sequence": {natsbroker.FromSequence(2), []string{"a2", "b1", "b2"}},
-		"time":     {natsbroker.FromTime(middle), []string{"b1", "b2"}},
-		"last":     {natsbroker.FromLastPerSubject(), []string{"a2", "b2"}},
-		"new":      {natsbroker.Start{}, nil},
+		"first":    {broker.FromFirst(), []string{"a1", "a2", "b1", "b2"}},
+		"sequence": {broker.FromSequence(2), []string{"a2", "b1", "b2"}},
+		"time":     {broker.FromTime(middle), []string{"b1", "b2"}},
+		"last":     {broker.FromLastPerSubject(), []string{"a2", "b2"}},
+		"new":      {broker.Start{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, got := inbox(10)
@@ -140,7 +140,7 @@ func TestJetStreamReplay(t *testing.T) {
 			}
 		})
 	}
-	_, err := r.Subscribe(soon(t), "orders.>", discard, broker.Group("g"), natsbroker.FromFirst())
+	_, err := r.Subscribe(soon(t), "orders.>", discard, broker.Group("g"), broker.FromFirst())
 	wantErr(t, err, errors.ErrUnsupported)
 }
 
@@ -323,7 +323,7 @@ func TestJetStreamFanOutHasTheStreamsReplicas(t *testing.T) {
 		_, err := r.js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Replicas: 2})
 		return err == nil
 	})
-	for want, opts := range map[int][]broker.SubscribeOption{1: {natsbroker.Ordered{}}, 2: nil} {
+	for want, opts := range map[int][]broker.SubscribeOption{1: {broker.Ordered{}}, 2: nil} {
 		sub := subscribe(t, r, "orders.>", discard, opts...)
 		if got := r.info("ORDERS/" + r.consumers()[0]).Config.Replicas; got != want {
 			t.Errorf("with %v: %d replicas, want %d", opts, got, want)

@@ -11,7 +11,7 @@ import (
 type Subscribing struct {
 	Handler broker.Handler
 	Group   string
-	From    Start
+	From    broker.Start
 	Ordered bool
 	Others  []broker.SubscribeOption // for [broker.Consume]
 }
@@ -32,9 +32,9 @@ func ParseSubscribe(h broker.Handler, opts []broker.SubscribeOption) (Subscribin
 			if !ValidName(s.Group) {
 				errs = append(errs, &broker.FieldError{Field: "Group", Value: s.Group, Limit: NameLimit})
 			}
-		case Start:
+		case broker.Start:
 			s.From, started = o, true
-		case Ordered:
+		case broker.Ordered:
 			s.Ordered = true
 		case broker.Concurrency:
 			concurrency = o

@@ -80,73 +80,21 @@ func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Durat
 	return wait, lease, errors.Join(errs...)
 }
 
-// StartPolicy is the kind of a [Start].
-type StartPolicy uint8
-
-// The policies of a Start; the zero one is nobody's choice.
-const (
-	StartUnsaid StartPolicy = iota
-	StartNew
-	StartFirst
-	StartSequence
-	StartTime
-	StartLastPerSubject
-)
+// DeliverPolicy is a start in the words of JetStream's API.
+type DeliverPolicy broker.StartPolicy
 
 // String is the policy as JetStream's API names it.
-func (p StartPolicy) String() string {
-	switch p {
-	case StartNew:
+func (p DeliverPolicy) String() string {
+	switch broker.StartPolicy(p) {
+	case broker.StartNew:
 		return "new"
-	case StartSequence:
+	case broker.StartSequence:
 		return "by_start_sequence"
-	case StartTime:
+	case broker.StartTime:
 		return "by_start_time"
-	case StartLastPerSubject:
+	case broker.StartLastPerSubject:
 		return "last_per_subject"
-	case StartUnsaid, StartFirst:
+	case broker.StartUnsaid, broker.StartFirst:
 	}
 	return "all"
 }
-
-// Start is with which message of a stream to begin. It is an option of Subscribe
-// without a Group; the zero Start, like none, begins there with what is published
-// from now on. Make one with FromFirst, FromNew, FromSequence, FromTime or
-// FromLastPerSubject.
-type Start struct {
-	policy   StartPolicy
-	sequence uint64
-	time     time.Time
-}
-
-// FromFirst begins with the oldest message that the stream has.
-func FromFirst() Start { return Start{policy: StartFirst} }
-
-// FromNew begins with what is published from now on.
-func FromNew() Start { return Start{policy: StartNew} }
-
-// FromSequence begins with the message of that sequence number, or the next one
-// that there is.
-func FromSequence(n uint64) Start { return Start{policy: StartSequence, sequence: n} }
-
-// FromTime begins with the first message that was stored at t or later.
-func FromTime(t time.Time) Start { return Start{policy: StartTime, time: t} }
-
-// FromLastPerSubject begins with the latest message of each subject.
-func FromLastPerSubject() Start { return Start{policy: StartLastPerSubject} }
-
-// SubscribeOption marks Start as an option of Subscribe calls.
-func (Start) SubscribeOption() {}
-
-// Position tells what was chosen, for a backend.
-func (s Start) Position() (policy StartPolicy, sequence uint64, at time.Time) {
-	return s.policy, s.sequence, s.time
-}
-
-// Ordered is an option of Subscribe without a Group, for reading a stream with
-// limits retention strictly in its order: the handler is called for one message
-// after the other, and for each at most once, whatever it returns.
-type Ordered struct{}
-
-// SubscribeOption marks Ordered as an option of Subscribe calls.
-func (Ordered) SubscribeOption() {}
