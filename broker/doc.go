@@ -142,7 +142,7 @@
 //
 // Interfaces are never extended: a new capability is a new role. Later versions
 // may add fields to structs ([Message], [Delivery], [Receipt], [Counts],
-// [Report], [Snapshot], [Event], [Semantics], [Health], [Usage]), options, error
+// [Report], [Snapshot], [Event], [Semantics], [Health], [Usage], [Ensured], [Drift]), options, error
 // categories, findings of Check and words of the semantics vocabulary: write
 // composite literals with field names, and handle a word that is unknown.
 // Outcomes, states and the codes of findings keep their meaning.

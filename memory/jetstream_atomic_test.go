@@ -155,7 +155,7 @@ func TestJetStreamEnsureByManyAtOnce(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for _, e := range []memory.Ensured{s, c} {
+			for _, e := range []broker.Ensured{s, c} {
 				if e.Created {
 					created++
 				}

@@ -7,36 +7,28 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// What an Ensure call tells; the same types as natsbroker's.
-type (
-	// Ensured says what an Ensure call found.
-	Ensured = natsrules.Ensured
-	// Difference is one setting that differs.
-	Difference = natsrules.Difference
-)
-
 // EnsureStream creates a stream if there is none of that name, or else compares it
 // with c and reports the differences, changing nothing, as natsbroker.JetStream does
 // and in the same words. Numbers, durations and lists that c leaves at zero are the
 // server's to choose and are not compared; policies and switches are, since their
 // zero values mean something. What the server refuses to create is a
 // [*broker.FieldError] for each problem, joined; what is there is only compared.
-func (b *JetStream) EnsureStream(ctx context.Context, c StreamConfig) (Ensured, error) {
+func (b *JetStream) EnsureStream(ctx context.Context, c StreamConfig) (broker.Ensured, error) {
 	if err := b.open(ctx, "ensure stream", c.Name); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	if !natsrules.ValidName(c.Name) {
-		return Ensured{}, &broker.FieldError{Field: "Name", Value: c.Name, Limit: natsrules.NameLimit}
+		return broker.Ensured{}, &broker.FieldError{Field: "Name", Value: c.Name, Limit: natsrules.NameLimit}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if has := b.streams[c.Name]; has != nil {
-		return Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
+		return broker.Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
 	}
 	if err := b.createStream(c); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
-	return Ensured{Created: true}, nil
+	return broker.Ensured{Created: true}, nil
 }
 
 // EnsureConsumer creates a consumer if there is none of that name, or else compares
@@ -45,34 +37,34 @@ func (b *JetStream) EnsureStream(ctx context.Context, c StreamConfig) (Ensured, 
 // one of its subjects: the server would take one by which nothing is ever delivered.
 // Dead letters need a stream that has their subject, which the consumer does not
 // deliver, and a MaxDeliver that is above their MaxAttempts or no limit.
-func (b *JetStream) EnsureConsumer(ctx context.Context, stream string, c ConsumerConfig) (Ensured, error) {
+func (b *JetStream) EnsureConsumer(ctx context.Context, stream string, c ConsumerConfig) (broker.Ensured, error) {
 	const op Op = "ensure consumer"
 	n := natsrules.Consumer{Stream: stream, Name: c.Durable}
 	if err := b.open(ctx, op, n.String()); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	if _, ok := natsrules.ParseConsumer(n.String()); !ok {
-		return Ensured{}, &broker.FieldError{Field: "Durable", Value: n.String(), Limit: natsrules.ConsumerLimit}
+		return broker.Ensured{}, &broker.FieldError{Field: "Durable", Value: n.String(), Limit: natsrules.ConsumerLimit}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.streams[stream]
 	if s == nil {
-		return Ensured{}, failed(op, n.String(), broker.ErrNotFound, nil)
+		return broker.Ensured{}, failed(op, n.String(), broker.ErrNotFound, nil)
 	}
 	if dead := natsrules.DeadFilter(s.Subjects, c.filters()); dead != "" {
-		return Ensured{}, &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: natsrules.FilterLimit(s.Name, s.Subjects)}
+		return broker.Ensured{}, &broker.FieldError{Field: "FilterSubject", Value: dead, Limit: natsrules.FilterLimit(s.Name, s.Subjects)}
 	}
 	if err := b.checkDeadLetters(s, &c); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	if has := b.consumers[n]; has != nil {
-		return Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
+		return broker.Ensured{Drift: natsrules.Differences(c.settings(), has.settings())}, nil
 	}
 	if err := b.createConsumer(stream, c); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
-	return Ensured{Created: true}, nil
+	return broker.Ensured{Created: true}, nil
 }
 
 // settings are those of a stream by the names of JetStream's API.

@@ -12,27 +12,19 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// What an Ensure call tells; the same types as memory's.
-type (
-	// Ensured says what an Ensure call found.
-	Ensured = natsrules.Ensured
-	// Difference is one setting that differs.
-	Difference = natsrules.Difference
-)
-
 // EnsureStream creates a stream if there is none of that name, or else compares
 // it with cfg and reports the differences, changing nothing. Numbers, durations,
 // texts and lists that cfg leaves at zero are the server's to choose and are not
 // compared; policies and switches are, since their zero values mean something. Of
 // Metadata only the keys of cfg are compared. It may be called by several
 // processes at once.
-func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (Ensured, error) {
+func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (broker.Ensured, error) {
 	const op = "ensure stream"
 	if err := j.ready(ctx, op, cfg.Name); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	if !natsrules.ValidName(cfg.Name) {
-		return Ensured{}, &broker.FieldError{Field: "Name", Value: cfg.Name, Limit: natsrules.NameLimit}
+		return broker.Ensured{}, &broker.FieldError{Field: "Name", Value: cfg.Name, Limit: natsrules.NameLimit}
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
@@ -54,7 +46,7 @@ func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig
 // take one by which nothing is ever delivered. [DeadLetters].Metadata adds a
 // dead-letter subject, which the consumer must not deliver and a stream must have, as
 // far as that can be found out; max_deliver must be above MaxAttempts, or no limit.
-func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (Ensured, error) {
+func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (broker.Ensured, error) {
 	const op = "ensure consumer"
 	if cfg.Durable == "" {
 		cfg.Durable = cfg.Name
@@ -62,25 +54,25 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 	cfg.Name = cfg.Durable
 	name := stream + "/" + cfg.Durable
 	if err := j.ready(ctx, op, name); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	n, ok := natsrules.ParseConsumer(name)
 	if !ok {
-		return Ensured{}, &broker.FieldError{Field: "Durable", Value: name, Limit: natsrules.ConsumerLimit}
+		return broker.Ensured{}, &broker.FieldError{Field: "Durable", Value: name, Limit: natsrules.ConsumerLimit}
 	}
 	if _, err := readConsumer(n, &cfg); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
 	if err := j.checkFilter(ctx, op, name, stream, &cfg); err != nil {
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	}
 	switch err := j.checkDeadLetters(ctx, stream, &cfg); {
 	case errors.Is(err, broker.ErrInvalid):
-		return Ensured{}, err
+		return broker.Ensured{}, err
 	case err != nil:
-		return Ensured{}, j.failure(op, name, err)
+		return broker.Ensured{}, j.failure(op, name, err)
 	}
 	return j.ensure(op, name, func() (any, error) {
 		info, err := j.consumerInfo(ctx, n)
@@ -112,22 +104,22 @@ func (j *JetStream) checkFilter(ctx context.Context, op, name, stream string, c 
 
 // ensure reads, and creates what is not there. If somebody else has created it
 // meanwhile it is read again.
-func (j *JetStream) ensure(op, name string, read func() (any, error), create func() error, want any) (Ensured, error) {
+func (j *JetStream) ensure(op, name string, read func() (any, error), create func() error, want any) (broker.Ensured, error) {
 	for tries := 0; ; tries++ {
 		has, err := read()
 		if err == nil {
-			return Ensured{Drift: natsrules.Differences(settings(want), settings(has))}, nil
+			return broker.Ensured{Drift: natsrules.Differences(settings(want), settings(has))}, nil
 		}
 		if !notFound(err) {
-			return Ensured{}, j.failure(op, name, err)
+			return broker.Ensured{}, j.failure(op, name, err)
 		}
 		err = create()
 		if err == nil {
-			return Ensured{Created: true}, nil
+			return broker.Ensured{Created: true}, nil
 		}
 		made := errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrConsumerExists)
 		if !made || tries > 0 {
-			return Ensured{}, j.failure(op, name, err)
+			return broker.Ensured{}, j.failure(op, name, err)
 		}
 	}
 }

@@ -11,11 +11,10 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/memory"
-	"github.com/candidmq/candidmq/natsbroker"
 )
 
 // ensured compares what both sides say, and returns it.
-func (w *twins) ensured(what string, played memory.Ensured, err1 error, real natsbroker.Ensured, err2 error) memory.Ensured {
+func (w *twins) ensured(what string, played broker.Ensured, err1 error, real broker.Ensured, err2 error) broker.Ensured {
 	w.Helper()
 	if err := sameErrors([2]error{err1, err2}); err != nil {
 		w.Errorf("%s: %v", what, err)
@@ -26,14 +25,14 @@ func (w *twins) ensured(what string, played memory.Ensured, err1 error, real nat
 	return played
 }
 
-func (w *twins) ensureStream(what string, c memory.StreamConfig) memory.Ensured {
+func (w *twins) ensureStream(what string, c memory.StreamConfig) broker.Ensured {
 	w.Helper()
 	played, err1 := w.played.EnsureStream(soon(w), c)
 	real, err2 := w.real.EnsureStream(soon(w), nativeStream(c))
 	return w.ensured(what, played, err1, real, err2)
 }
 
-func (w *twins) ensureConsumer(what, stream string, c memory.ConsumerConfig) memory.Ensured {
+func (w *twins) ensureConsumer(what, stream string, c memory.ConsumerConfig) broker.Ensured {
 	w.Helper()
 	played, err1 := w.played.EnsureConsumer(soon(w), stream, c)
 	real, err2 := w.real.EnsureConsumer(soon(w), stream, startingNative(c))
@@ -81,7 +80,7 @@ var starts = []variation[memory.ConsumerConfig]{
 func TestEnsureReportsTheSameDriftOnMemory(t *testing.T) {
 	w := newTwins(t, newRig(t, nil), nil)
 	drifts, created := 0, 0
-	count := func(e memory.Ensured) {
+	count := func(e broker.Ensured) {
 		drifts += len(e.Drift)
 		if e.Created {
 			created++

@@ -20,7 +20,7 @@ func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 		Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute,
 		Metadata: natsbroker.DeadLetters{Subject: "dead", MaxAttempts: 3}.Metadata(nil),
 	}
-	both := func() (s, c natsbroker.Ensured) {
+	both := func() (s, c broker.Ensured) {
 		t.Helper()
 		s, err := r.EnsureStream(soon(t), stream)
 		if err != nil {

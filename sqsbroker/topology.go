@@ -61,55 +61,43 @@ type QueueOptions struct {
 	Other map[string]string
 }
 
-// QueueReport is what became of a queue.
-type QueueReport struct {
-	URL     string
-	Created bool
-	// Drift is where the queue has other attributes than asked for, sorted by
-	// name. UpdateQueue has changed them.
-	Drift []Drift
-}
-
-// Drift is an attribute that is not as asked for. Have is "" if SQS does not
-// show it.
-type Drift struct{ Attribute, Have, Want string }
-
 // EnsureQueue makes a queue if there is none of that name, and reports where
-// one that there is differs from o; it changes nothing in it. A name that ends
-// in ".fifo" is that of a FIFO queue. It returns once the queue can be used,
+// one that there is differs from o, by the names that AWS has for attributes; it
+// changes nothing in it. A name that ends in ".fifo" is that of a FIFO queue.
+// Address is the queue's URL. It returns once the queue can be used,
 // which takes a second after it was made (API CreateQueue). A queue given by URL
 // or ARN is not made. Permissions: sqs:GetQueueUrl, sqs:GetQueueAttributes (also
 // on the dead-letter queue), sqs:CreateQueue.
-func (b *Broker) EnsureQueue(ctx context.Context, queue string, o QueueOptions) (QueueReport, error) {
+func (b *Broker) EnsureQueue(ctx context.Context, queue string, o QueueOptions) (broker.Ensured, error) {
 	return b.ensure(ctx, "ensure queue", queue, &o, false)
 }
 
 // UpdateQueue is [Broker.EnsureQueue], and then changes what differs
-// (sqs:SetQueueAttributes). A change takes up to a minute to hold, that of the
+// (sqs:SetQueueAttributes); Drift is how the queue was before. A change takes up to a minute to hold, that of the
 // retention up to fifteen, and a shorter retention discards messages that are
 // older.
-func (b *Broker) UpdateQueue(ctx context.Context, queue string, o QueueOptions) (QueueReport, error) {
+func (b *Broker) UpdateQueue(ctx context.Context, queue string, o QueueOptions) (broker.Ensured, error) {
 	return b.ensure(ctx, "update queue", queue, &o, true)
 }
 
-func (b *Broker) ensure(ctx context.Context, op, queue string, o *QueueOptions, update bool) (QueueReport, error) {
+func (b *Broker) ensure(ctx context.Context, op, queue string, o *QueueOptions, update bool) (broker.Ensured, error) {
 	if err := b.ready(ctx, op, queue); err != nil {
-		return QueueReport{}, err
+		return broker.Ensured{}, err
 	}
 	q, err := b.find(queue)
 	if err != nil {
-		return QueueReport{}, err
+		return broker.Ensured{}, err
 	}
 	if err := o.check(q.fifo); err != nil {
-		return QueueReport{}, err
+		return broker.Ensured{}, err
 	}
 	admin, err := b.admin(op)
 	if err != nil {
-		return QueueReport{}, err
+		return broker.Ensured{}, err
 	}
 	want, err := b.wanted(ctx, o, q.fifo)
 	if err != nil {
-		return QueueReport{}, failure(ctx, op, queue, err)
+		return broker.Ensured{}, failure(ctx, op, queue, err)
 	}
 	report, err := q.ensure(ctx, admin, want, update)
 	if err != nil {
@@ -214,22 +202,22 @@ func (b *Broker) arnOf(ctx context.Context, queue string) (string, error) {
 	return a.get(types.QueueAttributeNameQueueArn), nil
 }
 
-func (q *queue) ensure(ctx context.Context, admin AdminAPI, want map[string]string, update bool) (r QueueReport, err error) {
+func (q *queue) ensure(ctx context.Context, admin AdminAPI, want map[string]string, update bool) (r broker.Ensured, err error) {
 	if q.address.url == "" {
 		q.url.Store(nil) // whatever is known of it
 	}
-	r.URL, err = q.resolve(ctx)
+	r.Address, err = q.resolve(ctx)
 	if errors.Is(err, broker.ErrNotFound) && q.account == "" {
 		created, err := admin.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &q.name, Attributes: want}, answeredInTime)
 		var exists *types.QueueNameExists // made meanwhile, otherwise
 		switch {
 		case err == nil:
-			r.URL, r.Created = *created.QueueUrl, true
+			r.Address, r.Created = *created.QueueUrl, true
 			return r, wait(ctx, time.Second) // before it can be used
 		case !errors.As(err, &exists):
 			return r, err
 		}
-		if r.URL, err = q.resolve(ctx); err != nil {
+		if r.Address, err = q.resolve(ctx); err != nil {
 			return r, err
 		}
 	} else if err != nil {
@@ -245,18 +233,18 @@ func (q *queue) ensure(ctx context.Context, admin AdminAPI, want map[string]stri
 	}
 	changes := map[string]string{}
 	for _, d := range r.Drift {
-		changes[d.Attribute] = d.Want
+		changes[d.Field] = d.Want
 	}
-	_, err = admin.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &r.URL, Attributes: changes}, answeredInTime)
+	_, err = admin.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &r.Address, Attributes: changes}, answeredInTime)
 	return r, err
 }
 
 // drift compares what is wanted with what there is.
-func drift(have, want map[string]string) []Drift {
-	var found []Drift
+func drift(have, want map[string]string) []broker.Drift {
+	var found []broker.Drift
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if !sameValue(have[name], want[name]) {
-			found = append(found, Drift{Attribute: name, Have: have[name], Want: want[name]})
+			found = append(found, broker.Drift{Field: name, Want: want[name], Has: have[name]})
 		}
 	}
 	return found

@@ -25,7 +25,7 @@ func TestEnsureQueue(t *testing.T) {
 		}
 		begin := time.Now()
 		report, err := r.EnsureQueue(ctx, "orders.placed", o)
-		if err != nil || !report.Created || report.URL != r.server.QueueURL("orders.fifo") || len(report.Drift) != 0 {
+		if err != nil || !report.Created || report.Address != r.server.QueueURL("orders.fifo") || len(report.Drift) != 0 {
 			t.Fatalf("got %+v, %v", report, err)
 		}
 		if took := time.Since(begin); took != time.Second {
@@ -47,8 +47,9 @@ func TestEnsureQueue(t *testing.T) {
 		if c := r.called(); err != nil || c["CreateQueue"]+c["SetQueueAttributes"] != 0 {
 			t.Errorf("got %v, %v", c, err)
 		}
-		want := []Drift{
-			{"RedrivePolicy", redriveTo("dead.fifo", "10"), redriveTo("dead.fifo", "3")}, {"VisibilityTimeout", "60", "120"},
+		want := []broker.Drift{
+			{Field: "RedrivePolicy", Want: redriveTo("dead.fifo", "3"), Has: redriveTo("dead.fifo", "10")},
+			{Field: "VisibilityTimeout", Want: "120", Has: "60"},
 		}
 		if !slices.Equal(report.Drift, want) {
 			t.Errorf("got %+v, want %+v", report.Drift, want)
@@ -147,7 +148,7 @@ func TestEnsureQueueThatIsMadeMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		report, err := b.EnsureQueue(t.Context(), "q", QueueOptions{Visibility: time.Minute})
-		if err != nil || report.Created || !slices.Equal(report.Drift, []Drift{{"VisibilityTimeout", "7", "60"}}) {
+		if err != nil || report.Created || !slices.Equal(report.Drift, []broker.Drift{{Field: "VisibilityTimeout", Want: "60", Has: "7"}}) {
 			t.Errorf("got %+v, %v", report, err)
 		}
 	})

@@ -6,26 +6,9 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/candidmq/candidmq/broker"
 )
-
-// Ensured says what an Ensure call found.
-type Ensured struct {
-	// Created: there was none, and now there is one as asked for.
-	Created bool
-	// Drift is how the one that was there differs from what was asked for, ordered by
-	// field. Nothing of it was changed.
-	Drift []Difference
-}
-
-// Difference is one setting that differs.
-type Difference struct {
-	Field string // as JetStream's API names it, such as "max_age"
-	Want  string
-	Has   string
-}
-
-// String shows the field and both values.
-func (d Difference) String() string { return fmt.Sprintf("%s is %s, want %s", d.Field, d.Has, d.Want) }
 
 // Settings are those of a stream or a consumer, by the names of JetStream's API.
 // What has no value may be missing, or nil.
@@ -35,8 +18,8 @@ type Settings map[string]any
 // and lists that are zero in want are the server's to choose and are not compared;
 // policies, which are numbers of a type of their own, and switches are. Of a map
 // only the wanted keys count, since the server adds its own.
-func Differences(want, has Settings) []Difference {
-	var all []Difference
+func Differences(want, has Settings) []broker.Drift {
+	var all []broker.Drift
 	for _, field := range slices.Sorted(maps.Keys(want)) {
 		w, h := want[field], has[field]
 		if !want.asked(field) {
@@ -46,7 +29,7 @@ func Differences(want, has Settings) []Difference {
 			h = among(keys, h)
 		}
 		if !same(w, h) {
-			all = append(all, Difference{Field: field, Want: shown(w), Has: shown(h)})
+			all = append(all, broker.Drift{Field: field, Want: shown(w), Has: shown(h)})
 		}
 	}
 	return all
