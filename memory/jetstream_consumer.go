@@ -13,9 +13,22 @@ import (
 )
 
 // DeadLetters says where a consumer's messages go that are rejected, or were
-// tried too often. It is the same type as natsbroker's; its Metadata is for the real
-// consumer.
-type DeadLetters = natsrules.DeadLetters
+// tried too often, as natsbroker.DeadLetters does. JetStream has no such setting: on
+// the real server it is kept in the consumer's metadata.
+type DeadLetters struct {
+	// Subject is where the copies are published; "": nowhere. A stream must capture
+	// it.
+	Subject string
+	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
+	// be delivered once more, Receive moves it.
+	MaxAttempts int
+}
+
+// Metadata returns others with the settings added, as the metadata of a real consumer
+// has them. others may be nil, and is not changed.
+func (d DeadLetters) Metadata(others map[string]string) map[string]string {
+	return natsrules.DeadLetters(d).Metadata(others)
+}
 
 // ConsumerConfig is a durable pull consumer, with the names of JetStream's own
 // configuration. What is zero has the server's default.

@@ -45,10 +45,22 @@ const (
 // no room for the headers of its copy cannot be moved: it comes again, and is
 // logged each time.
 //
-// Metadata adds the settings to a consumer's metadata, for
-// [JetStream.EnsureConsumer] or nats.go's own calls. It is the same type as
-// memory's.
-type DeadLetters = natsrules.DeadLetters
+// [DeadLetters.Metadata] makes the consumer's metadata of it.
+type DeadLetters struct {
+	// Subject is where the copies are published; "": nowhere. A stream must capture
+	// it.
+	Subject string
+	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
+	// be delivered once more, Receive moves it.
+	MaxAttempts int
+}
+
+// Metadata returns others with the settings added, for the Metadata of the consumer's
+// configuration, which [JetStream.EnsureConsumer] and nats.go's own calls take. others
+// may be nil, and is not changed.
+func (d DeadLetters) Metadata(others map[string]string) map[string]string {
+	return natsrules.DeadLetters(d).Metadata(others)
+}
 
 // Reject copies each message to the dead-letter subject of its consumer (see
 // [DeadLetters]), with headers that say why and whence, and then terminates it.

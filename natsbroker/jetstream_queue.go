@@ -50,10 +50,10 @@ type consumerFacts struct {
 	readAt     time.Time
 	ackWait    time.Duration // 0: deliveries are not leased (ack none)
 	backoff    []time.Duration
-	maxBatch   int           // 0: no limit
-	maxExpires time.Duration // 0: no limit
-	maxPending int           // of messages leased to anybody; 0: no limit
-	dead       DeadLetters   // Subject "": none
+	maxBatch   int                   // 0: no limit
+	maxExpires time.Duration         // 0: no limit
+	maxPending int                   // of messages leased to anybody; 0: no limit
+	dead       natsrules.DeadLetters // Subject "": none
 }
 
 // lease is how long the n-th delivery of a message is leased.

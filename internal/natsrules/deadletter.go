@@ -16,15 +16,10 @@ const (
 	MaxAttemptsKey = "candidmq-max-attempts"
 )
 
-// DeadLetters says where a consumer's messages go that are rejected, or were tried
-// too often. JetStream has no such setting: it is kept in the consumer's metadata.
+// DeadLetters are the settings of that name, as natsbroker and memory document them.
 type DeadLetters struct {
-	// Subject is where the copies are published; "": nowhere. A stream must capture
-	// it.
-	Subject string
-	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
-	// be delivered once more, Receive moves it.
-	MaxAttempts int
+	Subject     string // "": nowhere
+	MaxAttempts int    // 0: no limit
 }
 
 // Metadata adds the settings to a consumer's metadata.
