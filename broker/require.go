@@ -131,6 +131,14 @@ func NeedStored() Need {
 	}
 }
 
+// NeedReceived is met where a nil error of Publish means at least that the server
+// has the message: it says [OutcomeReceived] or more. Whether anybody gets what is
+// not stored is another matter.
+func NeedReceived() Need {
+	return need("confirmation that the server has the message",
+		func(s Semantics) Fact[Confirm] { return s.Publish.Confirm }, isOneOf(ConfirmReceived, ConfirmStored))
+}
+
 // NeedDurable is met by any of the given durabilities.
 func NeedDurable(accepted ...Durability) Need {
 	return need(fmt.Sprintf("durability of %v", accepted),

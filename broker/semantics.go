@@ -204,8 +204,9 @@ type Confirm string
 
 // Confirmations.
 const (
-	ConfirmSent   Confirm = "sent"   // it left this process
-	ConfirmStored Confirm = "stored" // the broker acknowledged that it has it
+	ConfirmSent     Confirm = "sent"     // it left this process
+	ConfirmReceived Confirm = "received" // the server has read it, and does not store it
+	ConfirmStored   Confirm = "stored"   // the broker acknowledged that it has it
 )
 
 // Durability is what stored messages survive.

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -191,6 +192,7 @@ func TestNeeds(t *testing.T) {
 			s.Publish.Confirm = broker.Known(broker.ConfirmStored, "")
 			s.Publish.Readers = broker.Known(1, "")
 		}},
+		"received":     {broker.NeedReceived(), func(s *broker.Semantics) { s.Publish.Confirm = broker.Known(broker.ConfirmReceived, "") }},
 		"durable":      {broker.NeedDurable(broker.DurabilityDisk), func(s *broker.Semantics) { s.Durability = broker.Known(broker.DurabilityDisk, "") }},
 		"replicas":     {broker.NeedReplicas(3), func(s *broker.Semantics) { s.Replicas = broker.Known(3, "") }},
 		"order":        {broker.NeedOrder(), func(s *broker.Semantics) { s.Receive.Ordering = broker.Known(broker.OrderingPerKey, "") }},
@@ -230,4 +232,28 @@ func TestNeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the server has read is more than sent, and less than stored.
+func TestReceivedIsNotStored(t *testing.T) {
+	for confirm, want := range map[broker.Confirm][2]bool{ // received, stored
+		broker.ConfirmSent:     {false, false},
+		broker.ConfirmReceived: {true, false},
+		broker.ConfirmStored:   {true, true},
+	} {
+		d := describing{Publish: broker.Publishing{
+			Confirm: broker.Known(confirm, "test"), WithoutReader: broker.Known(true, "test"),
+		}}
+		for i, need := range []broker.Need{broker.NeedReceived(), broker.NeedStored()} {
+			if err := broker.Require(t.Context(), d, "d", need); (err == nil) != want[i] {
+				t.Errorf("%s: %v: got %v, want it met: %v", confirm, need, err, want[i])
+			}
+		}
+	}
+}
+
+type describing broker.Semantics
+
+func (d describing) Describe(context.Context, string) (broker.Semantics, error) {
+	return broker.Semantics(d), nil
 }

@@ -23,6 +23,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// With Confirm it is the same but for what a nil error means.
+func TestConformanceConfirmed(t *testing.T) {
+	h := coreNATS()
+	h.Open = func(testing.TB) broker.Broker { return memory.NewCoreNATS(&memory.CoreNATSOptions{Confirm: true}) }
+	h.Worst = nil
+	brokertest.Run(t, h)
+}
+
 // seed is printed where the test fails.
 func seed(tb testing.TB) uint64 {
 	tb.Helper()

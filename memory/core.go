@@ -35,6 +35,7 @@ type CoreNATS struct {
 	log        *slog.Logger
 	table      map[string]string
 	ignore     broker.Fields
+	confirm    bool
 	timeout    time.Duration
 	maxPayload int64
 	limits     broker.PendingLimits
@@ -76,6 +77,10 @@ type CoreNATSOptions struct {
 	// Ignore are optional fields of messages to be dropped on purpose, instead
 	// of refused.
 	Ignore broker.Fields
+	// Confirm has the receipts of Publish and PublishBatch say
+	// [broker.OutcomeReceived], and Describe [broker.ConfirmReceived], as with
+	// natsbroker's Options.Confirm. Here there is no round trip to wait for.
+	Confirm bool
 	// WorstCase, if not 0, is the seed of the worst that the contract allows to
 	// happen to a slow subscriber: each subscription has a pending limit of 1 to
 	// 8 messages by chance, or its own if that is lower. One that keeps up with
@@ -96,7 +101,7 @@ func newCoreNATS(o *CoreNATSOptions, a *activity) *CoreNATS {
 		o = &CoreNATSOptions{}
 	}
 	b := &CoreNATS{
-		log: o.Logger, table: o.Subjects, ignore: o.Ignore,
+		log: o.Logger, table: o.Subjects, ignore: o.Ignore, confirm: o.Confirm,
 		timeout:    cmp.Or(max(0, o.RequestTimeout), broker.DefaultRequestTimeout),
 		maxPayload: int64(cmp.Or(max(0, o.MaxPayload), defaultMaxPayload)),
 		limits:     orElse(o.PendingLimits, defaultPending),

@@ -11,8 +11,9 @@ import (
 )
 
 // Publish implements [broker.Publisher]. It honours ReplyTo and refuses the
-// other optional fields. It never blocks; the outcome is [broker.OutcomeSent],
-// whether or not anybody subscribes.
+// other optional fields. It never blocks; the outcome is [broker.OutcomeSent], or
+// with CoreNATSOptions.Confirm [broker.OutcomeReceived], whether or not anybody
+// subscribes.
 func (b *CoreNATS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if err := b.open(ctx, OpPublish, m.Subject); err != nil {
 		return broker.Receipt{}, err
@@ -24,7 +25,15 @@ func (b *CoreNATS) Publish(ctx context.Context, m broker.Message) (broker.Receip
 		return broker.Receipt{}, err
 	}
 	b.deliver(&m)
-	return broker.Receipt{Outcome: broker.OutcomeSent}, nil
+	return broker.Receipt{Outcome: b.outcome()}, nil
+}
+
+// outcome is that of what was published.
+func (b *CoreNATS) outcome() broker.Outcome {
+	if b.confirm {
+		return broker.OutcomeReceived
+	}
+	return broker.OutcomeSent
 }
 
 // PublishBatch implements [broker.Publisher]. If a message is refused, none is
@@ -54,7 +63,7 @@ func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]bro
 			continue
 		}
 		b.deliver(m)
-		receipts[i].Outcome = broker.OutcomeSent
+		receipts[i].Outcome = b.outcome()
 	}
 	return receipts, broker.NewBatchError(errs)
 }

@@ -46,7 +46,7 @@ func (b *CoreNATS) publishing() broker.Publishing {
 	return broker.Publishing{
 		Offered:       broker.Known(true, sends),
 		StoredBy:      broker.None[string](stores),
-		Confirm:       broker.Known(broker.ConfirmSent, sends),
+		Confirm:       broker.Known(b.confirmation(), sends),
 		WithoutReader: broker.Known(false, stores),
 		Ordering:      broker.Known(broker.OrderingPerPublisher, contract+"NATS keeps each connection's order"),
 		KeyRequired:   broker.Known(false, sends),
@@ -67,6 +67,14 @@ func (b *CoreNATS) publishing() broker.Publishing {
 		BatchAtomic:   broker.Known(false, contract+"core NATS has no batches"),
 		RequestReply:  broker.Known(true, contract+"core NATS has request-reply"),
 	}
+}
+
+// confirmation is what a nil error of Publish means.
+func (b *CoreNATS) confirmation() broker.Confirm {
+	if b.confirm {
+		return broker.ConfirmReceived
+	}
+	return broker.ConfirmSent
 }
 
 func (b *CoreNATS) receiving() broker.Receiving {

@@ -58,6 +58,9 @@ func TestCoreConfirmedPublish(t *testing.T) {
 	if pings := counter.pings.Load() - before; pings != 1 {
 		t.Errorf("%d round trips for one message", pings)
 	}
+	if err := broker.Require(t.Context(), b, "a", broker.NeedReceived()); err != nil {
+		t.Errorf("what is confirmed is received: %v", err)
+	}
 	before = counter.pings.Load()
 	receipts, err := b.PublishBatch(t.Context(), []broker.Message{m, m, m})
 	if err != nil {

@@ -9,18 +9,30 @@ import (
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/broker/brokertest"
+	"github.com/candidmq/candidmq/natsbroker"
 )
 
 var updateConformance = flag.Bool("update-conformance", false, "write what the conformance suite saw")
 
 func TestConformance(t *testing.T) {
+	h := coreHarness(t, nil)
+	brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
+}
+
+// With Options.Confirm it is the same but for what a nil error means.
+func TestConformanceConfirmed(t *testing.T) {
+	brokertest.Run(t, coreHarness(t, confirming))
+}
+
+func coreHarness(t *testing.T, o *natsbroker.Options) brokertest.Harness {
+	t.Helper()
 	s := startServer(t)
 	n := 0
-	h := brokertest.Harness{
+	return brokertest.Harness{
 		Name: "nats-core",
 		Open: func(tb testing.TB) broker.Broker {
 			tb.Helper()
-			return newBroker(tb, s, nil, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // drops are told by OnError
+			return newBroker(tb, s, o, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // drops are told by OnError
 		},
 		Destination: func(_ testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 			n++
@@ -48,5 +60,4 @@ func TestConformance(t *testing.T) {
 			}
 		},
 	}
-	brokertest.CheckColumn(t, "../broker/brokertest/testdata/"+h.Name+".tsv", *updateConformance, h, brokertest.Run(t, h))
 }

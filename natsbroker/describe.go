@@ -28,6 +28,9 @@ import (
 // stream lists is unknown too, because mappings of the account are not seen, and so
 // are its readers. The connection's own error handler is told of what the server denies.
 //
+// [Options].Confirm shows in Confirm: what is confirmed is received, and no more
+// stored than what is sent.
+//
 // A wildcard has no one answer and is refused.
 func (b *Broker) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	const op = "describe"
@@ -74,7 +77,7 @@ func (b *Broker) publishing(stored *capture) broker.Publishing {
 	return broker.Publishing{
 		Offered:       broker.Known(true, docsSend),
 		StoredBy:      stored.storedBy(),
-		Confirm:       broker.Known(broker.ConfirmSent, docsSend),
+		Confirm:       b.confirmation(),
 		WithoutReader: stored.withoutReader(),
 		Readers:       stored.listeners(),
 		Ordering:      broker.Known(broker.OrderingPerPublisher, docsSend),
@@ -96,6 +99,14 @@ func (b *Broker) publishing(stored *capture) broker.Publishing {
 		BatchAtomic:   broker.Known(false, docsWire),
 		RequestReply:  stored.requestReply(),
 	}
+}
+
+// confirmation is what a nil error of Publish means on this broker.
+func (b *Broker) confirmation() broker.Fact[broker.Confirm] {
+	if b.confirm {
+		return broker.Known(broker.ConfirmReceived, "Options.Confirm: a round trip after what was published")
+	}
+	return broker.Known(broker.ConfirmSent, docsSend)
 }
 
 func receiving() broker.Receiving {

@@ -37,6 +37,9 @@ func TestDescribe(t *testing.T) {
 	if err := broker.Require(t.Context(), b, "placed", broker.NeedRequestReply(), broker.NeedFanOut(), broker.NeedCompeting()); err != nil {
 		t.Error(err)
 	}
+	if err := broker.Require(t.Context(), b, "placed", broker.NeedReceived()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("without Confirm: got %v, want that sent is not received", err)
+	}
 	if err := broker.Require(t.Context(), b, "placed", broker.NeedStored()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want a service that must not lose anything refused", err)
 	}

@@ -33,7 +33,8 @@ type Options struct {
 	// Confirm has Publish and PublishBatch wait until the server has read what
 	// they sent, for which they make a round trip: one for a whole batch, and one
 	// for all that are published at the same time from other goroutines. The
-	// receipts then say [broker.OutcomeReceived]; see [Broker.Publish].
+	// receipts then say [broker.OutcomeReceived], and Describe
+	// [broker.ConfirmReceived]; see [Broker.Publish].
 	Confirm bool
 	// Service, if it has a name, makes the responders known as a NATS service.
 	Service Service

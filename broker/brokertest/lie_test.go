@@ -19,7 +19,7 @@ import (
 var words = map[reflect.Type][]string{
 	reflect.TypeFor[broker.Guarantee]():    {"at-most-once", "at-least-once"},
 	reflect.TypeFor[broker.Ordering]():     {"best-effort", "per-publisher", "per-key", "total"},
-	reflect.TypeFor[broker.Confirm]():      {"sent", "stored"},
+	reflect.TypeFor[broker.Confirm]():      {"sent", "received", "stored"},
 	reflect.TypeFor[broker.Durability]():   {"memory", "disk-async", "disk", "managed"},
 	reflect.TypeFor[broker.Full]():         {"rejects", "drops-oldest"},
 	reflect.TypeFor[broker.DedupBy]():      {"id", "id-or-content"},
@@ -125,6 +125,9 @@ func TestLies(t *testing.T) {
 	for _, base := range []func(func(context.Context, *broker.Semantics)) brokertest.Harness{
 		func(tell func(context.Context, *broker.Semantics)) brokertest.Harness {
 			return onSubjects(func(s *subjects) { s.onDescribe = lying(s.CoreNATS, tell) })
+		},
+		func(tell func(context.Context, *broker.Semantics)) brokertest.Harness {
+			return onConfirmed(func(s *subjects) { s.onDescribe = lying(s.CoreNATS, tell) })
 		},
 		func(tell func(context.Context, *broker.Semantics)) brokertest.Harness {
 			return onQueues("", func(q *queues) { q.onDescribe = lying(q.SQS, tell) })

@@ -55,6 +55,35 @@ func outcomes(o broker.Outcome) func(*queues) {
 	}
 }
 
+// outcomesOf is the same for subjects.
+func outcomesOf(o broker.Outcome) func(*subjects) {
+	return func(s *subjects) {
+		batchOutcomesOf(o)(s)
+		s.onPublish = func(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+			r, err := s.CoreNATS.Publish(ctx, m)
+			if err == nil {
+				r.Outcome = o
+			}
+			return r, err
+		}
+	}
+}
+
+// batchOutcomesOf is the same for batches alone.
+func batchOutcomesOf(o broker.Outcome) func(*subjects) {
+	return func(s *subjects) {
+		s.onBatch = func(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
+			rs, err := s.CoreNATS.PublishBatch(ctx, ms)
+			for i := range rs {
+				if rs[i].Outcome != broker.OutcomeUnknown {
+					rs[i].Outcome = o
+				}
+			}
+			return rs, err
+		}
+	}
+}
+
 func publishMutants() []mutant {
 	return []mutant{{
 		name: "ignores delay", caught: "delay/holds", also: []string{"delay/longest"},
@@ -184,6 +213,15 @@ func publishMutants() []mutant {
 	}, {
 		name: "confirms less than it claims", caught: "publish/confirms-as-declared",
 		on: onQueues("", outcomes(broker.OutcomeSent)),
+	}, {
+		name: "confirms more than it claims", caught: "publish/confirms-as-declared",
+		on: onSubjects(outcomesOf(broker.OutcomeReceived)),
+	}, {
+		name: "sends and claims that it is received", caught: "publish/confirms-as-declared",
+		on: onConfirmed(outcomesOf(broker.OutcomeSent)),
+	}, {
+		name: "confirms all but batches", caught: "publish/confirms-as-declared", also: []string{"batch/receipts"},
+		on: onConfirmed(batchOutcomesOf(broker.OutcomeSent)),
 	}, {
 		name: "claims that a duplicate was stored", caught: "dedup/receipt",
 		on: onQueues(".fifo", outcomes(broker.OutcomeStored)),

@@ -91,14 +91,33 @@ func (e *env) wantMessage(d *broker.Delivery, m broker.Message) {
 func publishConfirms(e *env) {
 	d := e.open(Config{})
 	claimed(e, d.sem.Publish.Confirm)
-	r := d.send(d.message(e.body()))
-	switch stored := is(d.sem.Publish.Confirm, broker.ConfirmStored); {
-	case stored && r.Outcome < broker.OutcomeAccepted:
-		e.Errorf("outcome %v, want at least %v", r.Outcome, broker.OutcomeAccepted)
-	case stored && r.ID == "" && !r.Sequence.Present():
-		e.Errorf("a stored message without id and sequence")
-	case !stored && (r.Outcome == broker.OutcomeUnknown || r.Outcome > broker.OutcomeReceived):
-		e.Errorf("outcome %v, though nothing is confirmed", r.Outcome)
+	wantConfirmed(e, "alone", d.sem.Publish.Confirm, d.send(d.message(e.body())))
+	receipts, err := e.b.PublishBatch(e.soon(), []broker.Message{d.message(e.body()), d.message(e.body())})
+	e.must("PublishBatch", err)
+	for _, r := range receipts {
+		wantConfirmed(e, "in a batch", d.sem.Publish.Confirm, r)
+	}
+}
+
+// wantConfirmed compares an outcome with what is declared.
+func wantConfirmed(e *env, how string, declared broker.Fact[broker.Confirm], r broker.Receipt) {
+	e.Helper()
+	exactly := broker.OutcomeUnknown
+	switch {
+	case is(declared, broker.ConfirmSent):
+		exactly = broker.OutcomeSent
+	case is(declared, broker.ConfirmReceived):
+		exactly = broker.OutcomeReceived
+	case !is(declared, broker.ConfirmStored):
+		e.Errorf("a confirmation of %q, which is no word of the vocabulary", declared)
+		return
+	case r.Outcome < broker.OutcomeAccepted:
+		e.Errorf("outcome %v %s, want at least %v", r.Outcome, how, broker.OutcomeAccepted)
+	case r.ID == "" && !r.Sequence.Present():
+		e.Errorf("a message stored %s without id and sequence", how)
+	}
+	if exactly != broker.OutcomeUnknown && r.Outcome != exactly {
+		e.Errorf("outcome %v %s, though %q is declared", r.Outcome, how, declared)
 	}
 }
 

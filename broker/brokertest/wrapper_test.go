@@ -165,10 +165,21 @@ func (s *subjects) Close(ctx context.Context) error {
 
 // onSubjects is the harness of core NATS in the wrapper, changed by mutate.
 func onSubjects(mutate func(*subjects)) brokertest.Harness {
+	return onCore("core-nats", memory.CoreNATSOptions{}, mutate)
+}
+
+// onConfirmed is that of core NATS whose server says that it has what is published.
+func onConfirmed(mutate func(*subjects)) brokertest.Harness {
+	return onCore("core-nats.confirmed", memory.CoreNATSOptions{Confirm: true}, mutate)
+}
+
+func onCore(name string, o memory.CoreNATSOptions, mutate func(*subjects)) brokertest.Harness {
+	worst := o
+	worst.WorstCase = 1
 	var core *memory.CoreNATS
 	n := 0
 	return brokertest.Harness{
-		Name: "core-nats", Virtual: true, Wildcards: true,
+		Name: name, Virtual: true, Wildcards: true,
 		Foreign: func(tb testing.TB, _ broker.Broker, name string) []broker.Message {
 			tb.Helper()
 			m := broker.Message{Subject: name, Body: []byte("foreign"), Header: broker.Header{"Foreign": "yes"}}
@@ -179,12 +190,12 @@ func onSubjects(mutate func(*subjects)) brokertest.Harness {
 		},
 		Open: func(tb testing.TB) broker.Broker {
 			tb.Helper()
-			core = memory.NewCoreNATS(nil)
+			core = memory.NewCoreNATS(&o)
 			s := &subjects{CoreNATS: core, tb: tb}
 			mutate(s)
 			return s
 		},
-		Worst: func(testing.TB) broker.Broker { return memory.NewCoreNATS(&memory.CoreNATSOptions{WorstCase: 1}) },
+		Worst: func(testing.TB) broker.Broker { return memory.NewCoreNATS(&worst) },
 		Destination: func(_ testing.TB, _ broker.Broker, want brokertest.Config) (string, bool) {
 			n++
 			return fmt.Sprint("orders.", n), want == brokertest.Config{}
