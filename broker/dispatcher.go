@@ -48,14 +48,14 @@ func (s *Subscription) addUp() {
 	}
 }
 
-// NewSubscription returns a Dispatcher whose [Dispatcher.Subscription] the
+// NewDispatcher returns a Dispatcher whose [Dispatcher.Subscription] the
 // backend hands to its user. subject is what the user named; ctx lends its
 // values to handlers. It honours [Concurrency], [OnError] and [Logger] and
 // refuses every other option for the named backend, so the backend takes out
 // its own options (and [Group], [PendingLimits]) first.
 //
 // The backend then calls [Dispatcher.Run] once.
-func NewSubscription(ctx context.Context, backend, subject string, h Handler, opts ...SubscribeOption) (*Dispatcher, error) {
+func NewDispatcher(ctx context.Context, backend, subject string, h Handler, opts ...SubscribeOption) (*Dispatcher, error) {
 	if h == nil {
 		return nil, &FieldError{Field: "Handler", Value: "nil", Limit: "a function"}
 	}

@@ -31,7 +31,7 @@ func countBesideADrain(t *testing.T, concurrency, before int) {
 	boom := errors.New("boom")
 	var handled atomic.Int64
 	begin, delivered := make(chan struct{}), make(chan struct{})
-	p, err := broker.NewSubscription(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
+	p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
 		if handled.Add(1) == int64(before) {
 			close(begin)
 		}
@@ -95,7 +95,7 @@ func watchCounts(t *testing.T, sub *broker.Subscription) {
 func TestDispatcherReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan struct{})
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
 			if d.ID == "quick" {
 				return nil
 			}
@@ -130,7 +130,7 @@ func TestDispatcherReport(t *testing.T) {
 func TestDispatcherHookThatEndsItsGoroutine(t *testing.T) {
 	for _, concurrency := range []broker.Concurrency{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
 				return errors.New("boom")
 			}, concurrency, broker.OnError(func(context.Context, *broker.Delivery, error) { goexit() }))
 			if err != nil {

@@ -14,7 +14,7 @@
 //	know what one relies on  Describer, Semantics, Require, Check
 //	choose at run time       Broker, As
 //	watch                    OnError, Counts, Snapshot, Observer, Logger
-//	write a backend          NewSubscription, Consume, Handle, package brokertest
+//	write a backend          NewDispatcher, Consume, Handle, package brokertest
 //
 // # Roles
 //
@@ -171,7 +171,7 @@
 //
 // # Writing a backend
 //
-// A backend without settling makes its subscriptions with [NewSubscription]. A
+// A backend without settling makes its subscriptions with [NewDispatcher]. A
 // leased one implements Receiver and makes them with Consume; its [Handle]
 // implements [Leased].
 package broker

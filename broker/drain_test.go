@@ -172,7 +172,7 @@ func TestDispatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		boom := errors.New("boom")
 		var told []error
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
 			switch d.ID {
 			case "fails":
 				return boom
@@ -208,7 +208,7 @@ func TestDispatcher(t *testing.T) {
 func TestDispatcherConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
 			<-gate
 			return nil
 		}, broker.Concurrency(2))
@@ -240,7 +240,7 @@ func TestDispatcherConcurrency(t *testing.T) {
 // subscription that looks alive.
 func TestDispatcherGoexitEndsTheSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
 			goexit()
 			return nil
 		})
@@ -260,7 +260,7 @@ func TestDispatcherGoexitEndsTheSubscription(t *testing.T) {
 
 func TestDispatcherEndedBeforeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return nil })
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,11 +280,11 @@ func TestDispatcherEndedBeforeRun(t *testing.T) {
 func TestDispatcherRefusesOptions(t *testing.T) {
 	h := func(context.Context, *broker.Delivery) error { return nil }
 	for _, opt := range []broker.SubscribeOption{broker.Lease(time.Second), broker.Backoff{}, broker.Group("g"), strangeOption{}} {
-		if _, err := broker.NewSubscription(t.Context(), "fake", "s", h, opt); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := broker.NewDispatcher(t.Context(), "fake", "s", h, opt); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%T: got %v, want an error matching ErrUnsupported", opt, err)
 		}
 	}
-	if _, err := broker.NewSubscription(t.Context(), "fake", "s", nil); !errors.Is(err, broker.ErrInvalid) {
+	if _, err := broker.NewDispatcher(t.Context(), "fake", "s", nil); !errors.Is(err, broker.ErrInvalid) {
 		t.Errorf("a nil handler: %v", err)
 	}
 }
@@ -336,7 +336,7 @@ func TestBackoffDelay(t *testing.T) {
 func TestDrainWaitsForWhatStopDispatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handled := false
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
 			time.Sleep(time.Second)
 			handled = true
 			return nil

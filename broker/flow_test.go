@@ -231,7 +231,7 @@ func TestObserver(t *testing.T) {
 }
 
 func TestFlowControlNeedsLeases(t *testing.T) {
-	p, err := broker.NewSubscription(t.Context(), "fake", "s", succeed)
+	p, err := broker.NewDispatcher(t.Context(), "fake", "s", succeed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,7 +255,7 @@ func TestHookThatEndsItsGoroutine(t *testing.T) {
 	})
 	t.Run("dispatcher's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return boom },
+			p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return boom },
 				broker.Concurrency(2), broker.OnError(func(context.Context, *broker.Delivery, error) { goexit() }))
 			if err != nil {
 				t.Fatal(err)

@@ -120,7 +120,7 @@ func TestDrainOfWhatIsOverIgnoresItsContext(t *testing.T) {
 
 func TestDispatcherEndedWhileItStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, err := broker.NewSubscription(t.Context(), "fake", "s", succeed)
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", succeed)
 		if err != nil {
 			t.Fatal(err)
 		}

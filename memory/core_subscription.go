@@ -72,7 +72,7 @@ func newSubscription(ctx context.Context, b *CoreNATS, name string, h broker.Han
 	if h != nil {
 		h = s.watched(h)
 	}
-	s.dispatcher, err = broker.NewSubscription(ctx, natsrules.Backend, name, h, withLogger(b.log, others)...)
+	s.dispatcher, err = broker.NewDispatcher(ctx, natsrules.Backend, name, h, withLogger(b.log, others)...)
 	return s, errors.Join(append(errs, err)...)
 }
 

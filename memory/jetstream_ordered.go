@@ -36,7 +36,7 @@ func (s *streamSubscribe) inOrder(of *StreamConfig, pattern string) (*broker.Sub
 	}
 	o := &ordered{streamSubscribe: s, of: of.Name, done: make(chan struct{})}
 	var err error
-	if o.dispatcher, err = broker.NewSubscription(s.ctx, natsrules.JetStream, s.name, o.handle, s.Others...); err != nil {
+	if o.dispatcher, err = broker.NewDispatcher(s.ctx, natsrules.JetStream, s.name, o.handle, s.Others...); err != nil {
 		return nil, err
 	}
 	if err := o.create(pattern, s.start()); err != nil {

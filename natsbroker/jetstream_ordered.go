@@ -74,7 +74,7 @@ func (s *jsSubscribe) inOrder(stream *jetstream.StreamInfo, pattern string) (*br
 		config: s.orderedConfig(&stream.Config, pattern), over: make(chan struct{}),
 	}
 	var err error
-	if o.dispatcher, err = broker.NewSubscription(s.ctx, jsBackend, s.name, o.handle, s.Others...); err != nil {
+	if o.dispatcher, err = broker.NewDispatcher(s.ctx, jsBackend, s.name, o.handle, s.Others...); err != nil {
 		return nil, err
 	}
 	if err := o.create(s.ctx, o.config); err != nil {

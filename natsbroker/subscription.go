@@ -47,7 +47,7 @@ func newSubscription(ctx context.Context, b *Broker, name string, h broker.Handl
 	err := natsrules.CheckPattern("Subject", s.pattern)
 	options, optionsErr := b.readOptions(s.pattern, opts)
 	s.options = options
-	dispatcher, dispatcherErr := broker.NewSubscription(ctx, backend, name, h, options.others...)
+	dispatcher, dispatcherErr := broker.NewDispatcher(ctx, backend, name, h, options.others...)
 	s.dispatcher = dispatcher
 	return s, errors.Join(err, optionsErr, dispatcherErr)
 }

@@ -36,7 +36,7 @@ func TestGroups(t *testing.T) {
 			if len(rest) == 0 || rest[0] != broker.Batch(MaxBatch) {
 				t.Errorf("got the options %v, want the queue's batch first", rest)
 			}
-			p, err := broker.NewSubscription(t.Context(), "test", queue,
+			p, err := broker.NewDispatcher(t.Context(), "test", queue,
 				func(context.Context, *broker.Delivery) error { return nil }, rest[1:]...)
 			if err != nil {
 				return nil, err

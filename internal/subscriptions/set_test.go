@@ -15,7 +15,7 @@ import (
 func running(t *testing.T, busy bool) (*broker.Subscription, chan struct{}) {
 	t.Helper()
 	gate := make(chan struct{})
-	p, err := broker.NewSubscription(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+	p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
 		<-gate
 		return nil
 	})
