@@ -47,7 +47,7 @@ func ExampleReject() {
 	if err := b.WaitIdle(ctx); err != nil {
 		fmt.Println(err)
 	}
-	state, err := b.Inspect("orders")
+	state, err := b.Contents("orders")
 	for _, d := range state.DeadLetters {
 		fmt.Printf("at rest after %d attempt: %s, %v\n", d.Attempt, d.Body, err)
 	}

@@ -98,7 +98,7 @@ func TestPoison(t *testing.T) {
 
 func wantAtRest(t *testing.T, q *memory.SQS, name string) {
 	t.Helper()
-	state, err := q.Inspect(name)
+	state, err := q.Contents(name)
 	if err != nil {
 		t.Fatal(err)
 	}

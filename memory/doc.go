@@ -14,7 +14,7 @@
 // bubble a visibility timeout of 12 hours passes in no time at all.
 //
 // What a test needs beyond the roles: FailNext lets calls fail, WaitIdle waits
-// until everything is handled, [SQS.Inspect] looks into a queue, [JetStream.Inspect]
+// until everything is handled, [SQS.Contents] looks into a queue, [JetStream.Contents]
 // at a consumer, and [Handle] is for deliveries made by hand. WorstCase, an option
 // of all, is the seed of a run in which what the contract allows and rarely happens
 // does happen: duplicates, disorder, drops.

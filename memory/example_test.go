@@ -74,7 +74,7 @@ func ExampleSQS() {
 	if err := b.WaitIdle(ctx); err != nil {
 		fmt.Println(err)
 	}
-	state, err := b.Inspect("orders")
+	state, err := b.Contents("orders")
 	fmt.Println(len(state.Ready), "ready", err)
 	for _, d := range state.DeadLetters {
 		fmt.Printf("%s after %d attempts\n", d.Body, d.Attempt)

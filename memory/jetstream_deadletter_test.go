@@ -108,7 +108,7 @@ func TestJetStreamMovesDeadLettersBesideOthers(t *testing.T) {
 			if took := time.Since(begun); took > 0 {
 				t.Errorf("it took %v", took)
 			}
-			state, err := b.Inspect("ORDERS/c")
+			state, err := b.Contents("ORDERS/c")
 			must(t, err)
 			if n := len(state.InFlight); n != 3 {
 				t.Errorf("%d messages are leased, want all 3", n)

@@ -106,7 +106,7 @@ func ExampleJetStream_Redrive() {
 	if _, err := sub.Drain(ctx); err != nil {
 		fmt.Println(err)
 	}
-	state, err := b.Inspect("ORDERS/billing")
+	state, err := b.Contents("ORDERS/billing")
 	for _, d := range state.DeadLetters {
 		fmt.Printf("%s, %s, %s\n", d.Body, d.Header["candidmq-reject-reason"], d.Header["candidmq-reject-subject"])
 	}

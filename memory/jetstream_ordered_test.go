@@ -46,7 +46,7 @@ func TestJetStreamOrdered(t *testing.T) {
 		if len(got) != 3 {
 			t.Errorf("got %v after the drain", got)
 		}
-		if _, err := b.Inspect("ORDERS/ordered-2"); !errors.Is(err, broker.ErrNotFound) {
+		if _, err := b.Contents("ORDERS/ordered-2"); !errors.Is(err, broker.ErrNotFound) {
 			t.Errorf("its consumer is left: %v", err)
 		}
 	})

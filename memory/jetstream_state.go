@@ -22,9 +22,9 @@ type ConsumerState struct {
 	DeadLetters []broker.Delivery
 }
 
-// Inspect looks at a consumer.
-func (b *JetStream) Inspect(queue string) (ConsumerState, error) {
-	if err := b.open(context.Background(), "inspect", queue); err != nil {
+// Contents looks at a consumer.
+func (b *JetStream) Contents(queue string) (ConsumerState, error) {
+	if err := b.open(context.Background(), "contents", queue); err != nil {
 		return ConsumerState{}, err
 	}
 	n, err := b.findConsumer(queue)
@@ -33,17 +33,17 @@ func (b *JetStream) Inspect(queue string) (ConsumerState, error) {
 	}
 	c := b.consumerOf(n)
 	if c == nil {
-		return ConsumerState{}, failed("inspect", queue, broker.ErrNotFound, nil)
+		return ConsumerState{}, failed("contents", queue, broker.ErrNotFound, nil)
 	}
 	ready, inFlight, stranded, err := b.engine.Look(n.Stream, n.Name)
 	if err != nil {
-		return ConsumerState{}, streamFailed("inspect", queue, err)
+		return ConsumerState{}, streamFailed("contents", queue, err)
 	}
 	s := ConsumerState{Ready: copiesOf(n, ready), InFlight: copiesOf(n, inFlight), Stranded: copiesOf(n, stranded)}
 	if of := b.streamOf(c.DeadLetters.Subject); of != nil {
 		dead, err := b.engine.OfSubject(of.Name, c.DeadLetters.Subject)
 		if err != nil {
-			return s, streamFailed("inspect", queue, err)
+			return s, streamFailed("contents", queue, err)
 		}
 		s.DeadLetters = copiesOf(natsrules.Consumer{Stream: of.Name}, dead)
 	}

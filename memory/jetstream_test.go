@@ -50,7 +50,7 @@ func TestJetStreamTime(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		wantBodies(t, receive(t, b, "ORDERS/c", 10), "b")
 		time.Sleep(time.Nanosecond)
-		state, err := b.Inspect("ORDERS/c")
+		state, err := b.Contents("ORDERS/c")
 		must(t, err)
 		if len(state.InFlight)+len(state.Ready) > 0 {
 			t.Errorf("left: %+v", state)
@@ -119,7 +119,7 @@ func TestJetStreamTime(t *testing.T) {
 			time.Sleep(30 * time.Second)
 		}
 		none(t, b, "ORDERS/c")
-		state, err := b.Inspect("ORDERS/c")
+		state, err := b.Contents("ORDERS/c")
 		must(t, err)
 		if len(state.Stranded) != 1 || len(state.InFlight) > 0 {
 			t.Errorf("got %+v", state)

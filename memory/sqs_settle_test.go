@@ -47,7 +47,7 @@ func TestSettledDelivery(t *testing.T) {
 				d := one(t, b, queue)
 				sleepUntil(d.LeaseEnd)
 				wantErr(t, do[first](b, d), broker.ErrLeaseLost)
-				state, err := b.Inspect(queue)
+				state, err := b.Contents(queue)
 				must(t, err)
 				// Only a Standard queue still takes the delete.
 				if gone := len(state.Ready) == 0; gone != (first == "delete" && queue == "q") {

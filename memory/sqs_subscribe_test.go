@@ -27,7 +27,7 @@ func TestDeadLetter(t *testing.T) {
 			if attempts != 3 {
 				t.Errorf("got %d attempts, want 3", attempts)
 			}
-			state, err := b.Inspect(queue)
+			state, err := b.Contents(queue)
 			must(t, err)
 			if len(state.DeadLetters) != 1 || len(state.Ready)+len(state.InFlight) != 0 {
 				t.Fatalf("got %+v, want one dead letter and nothing else", state)
@@ -154,7 +154,7 @@ func TestSQSClose(t *testing.T) {
 		wantErr(t, err, broker.ErrClosed)
 		_, err = b.Describe(t.Context(), "q")
 		wantErr(t, err, broker.ErrClosed)
-		_, err = b.Inspect("q")
+		_, err = b.Contents("q")
 		wantErr(t, err, broker.ErrClosed)
 		wantErr(t, b.Ping(t.Context()), broker.ErrClosed)
 		wantErr(t, b.Delete(t.Context()), broker.ErrClosed)

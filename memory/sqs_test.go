@@ -109,7 +109,7 @@ func TestSQSBadInput(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, test.err, test.want)
 		}
 	}
-	if s, err := b.Inspect("q"); err != nil || len(s.Ready)+len(s.Delayed) > 0 {
+	if s, err := b.Contents("q"); err != nil || len(s.Ready)+len(s.Delayed) > 0 {
 		t.Errorf("something was sent: %+v, %v", s, err)
 	}
 }
@@ -253,7 +253,7 @@ func TestSQSFailNext(t *testing.T) {
 			t.Fatalf("%s did not fail as asked", op)
 		}
 	}
-	if s, _ := b.Inspect("q"); len(s.InFlight) != 1 || len(s.Ready) != 0 {
+	if s, _ := b.Contents("q"); len(s.InFlight) != 1 || len(s.Ready) != 0 {
 		t.Errorf("a failed call had an effect: %+v", s)
 	}
 	must(t, b.Delete(t.Context(), d))

@@ -153,7 +153,7 @@ func TestDelay(t *testing.T) {
 			m := text("q", "a")
 			m.Delay = test.m
 			publish(t, b, m)
-			if s, err := b.Inspect("q"); err != nil || len(s.Delayed) != 1 || len(s.Ready) != 0 {
+			if s, err := b.Contents("q"); err != nil || len(s.Delayed) != 1 || len(s.Ready) != 0 {
 				t.Errorf("got %+v, %v; want one delayed", s, err)
 			}
 			start := time.Now()
@@ -177,11 +177,11 @@ func TestRetention(t *testing.T) {
 		publish(t, b, text("q", "a"), text("q", "b"))
 		receive(t, b, "q", 1, broker.Lease(2*time.Hour))
 		time.Sleep(time.Hour - 1)
-		if s, _ := b.Inspect("q"); len(s.Ready) != 1 || len(s.InFlight) != 1 {
+		if s, _ := b.Contents("q"); len(s.Ready) != 1 || len(s.InFlight) != 1 {
 			t.Errorf("before the end: got %+v", s)
 		}
 		time.Sleep(time.Nanosecond)
-		if s, _ := b.Inspect("q"); len(s.Ready)+len(s.InFlight) != 0 {
+		if s, _ := b.Contents("q"); len(s.Ready)+len(s.InFlight) != 0 {
 			t.Errorf("at the end: got %+v", s)
 		}
 	})

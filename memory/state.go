@@ -21,12 +21,16 @@ type QueueState struct {
 	DeadLetters []broker.Delivery
 }
 
-// Inspect looks into a queue.
-func (b *SQS) Inspect(subject string) (QueueState, error) {
-	q, err := b.begin(context.Background(), "inspect", subject)
+// Contents looks into a queue.
+func (b *SQS) Contents(queue string) (QueueState, error) {
+	q, err := b.begin(context.Background(), "contents", queue)
 	if err != nil {
 		return QueueState{}, err
 	}
+	return b.contents(q), nil
+}
+
+func (b *SQS) contents(q *settings) QueueState {
 	state := QueueState{
 		Ready:    b.peek(q, queue.Ready),
 		InFlight: b.peek(q, queue.InFlight),
@@ -40,7 +44,7 @@ func (b *SQS) Inspect(subject string) (QueueState, error) {
 			}
 		}
 	}
-	return state, nil
+	return state
 }
 
 func (b *SQS) peek(q *settings, s queue.State) []broker.Delivery {

@@ -41,7 +41,7 @@ func drainWorst(t *testing.T, queue string, seed uint64) drained {
 		}
 		deleted := map[string]bool{}
 		for {
-			state, err := b.Inspect(queue)
+			state, err := b.Contents(queue)
 			must(t, err)
 			if len(state.Ready)+len(state.InFlight) == 0 {
 				return

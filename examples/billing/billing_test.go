@@ -62,7 +62,7 @@ func TestBilling(t *testing.T) {
 		if err := queues.WaitIdle(t.Context()); err != nil { // the two failures came again by now
 			t.Fatal(err)
 		}
-		state, err := queues.Inspect("orders")
+		state, err := queues.Contents("orders")
 		if err != nil || len(state.DeadLetters) != 1 || string(state.DeadLetters[0].Body) != "nonsense" {
 			t.Errorf("dead letters: %v, %v", state.DeadLetters, err)
 		}
