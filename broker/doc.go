@@ -8,6 +8,7 @@
 //	handle what comes        Subscriber, Handler, Group, Concurrency
 //	read again, in order     Start (FromFirst, …), Ordered; where Replay is offered
 //	fail, on purpose         return an error, RetryAfter, Reject
+//	look at what failed      RejectReasonHeader and the other headers of dead letters
 //	stop                     Subscription.Drain, Draining
 //	ask and answer           Requester, Responder, ReplyError
 //	receive and delete       Receiver; by hand, where Subscribe will not do

@@ -19,11 +19,11 @@ func (b *JetStream) copyToDeadLetter(ctx context.Context, h *streamHandle, d *br
 	}
 	header := make(broker.Header, len(d.Header)+5)
 	maps.Copy(header, d.Header)
-	header[natsrules.RejectReasonHeader] = natsrules.HeaderText(reason)
-	header[natsrules.RejectSourceHeader] = d.Source
-	header[natsrules.RejectSubjectHeader] = d.Subject
-	header[natsrules.RejectSequenceHeader] = d.Sequence.String()
-	header[natsrules.RejectAttemptsHeader] = strconv.Itoa(d.Attempt)
+	header[broker.RejectReasonHeader] = natsrules.HeaderText(reason)
+	header[broker.RejectSourceHeader] = d.Source
+	header[broker.RejectSubjectHeader] = d.Subject
+	header[broker.RejectSequenceHeader] = d.Sequence.String()
+	header[broker.RejectAttemptsHeader] = strconv.Itoa(d.Attempt)
 	return b.forward(ctx, target, header, d.Body, natsrules.RejectID(d))
 }
 

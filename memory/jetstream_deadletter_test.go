@@ -53,7 +53,7 @@ func TestJetStreamRedriveGoesPastWhatStays(t *testing.T) {
 	b := newJetStream(t, memory.StreamConfig{}, toDead)
 	publish(t, b, text("dead", "foreign"))
 	lost := text("dead", "lost")
-	lost.Header = broker.Header{"candidmq-reject-subject": "nobody.has.it"}
+	lost.Header = broker.Header{broker.RejectSubjectHeader: "nobody.has.it"}
 	publish(t, b, lost)
 	put(t, b, "a")
 	must(t, b.Reject(t.Context(), "bad", one(t, b, "ORDERS/c")))
@@ -75,7 +75,7 @@ func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
 		wantErr(t, err, broker.ErrNotFound)
 		create(t, b, memory.StreamConfig{Name: "SILENT", Subjects: []string{"silent"}, NoAck: true}, memory.ConsumerConfig{Durable: "c"})
 		m := text("dead", "m")
-		m.Header = broker.Header{"candidmq-reject-subject": "silent"}
+		m.Header = broker.Header{broker.RejectSubjectHeader: "silent"}
 		publish(t, b, m)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()

@@ -108,7 +108,7 @@ func ExampleJetStream_Redrive() {
 	}
 	state, err := b.Contents("ORDERS/billing")
 	for _, d := range state.DeadLetters {
-		fmt.Printf("%s, %s, %s\n", d.Body, d.Header["candidmq-reject-reason"], d.Header["candidmq-reject-subject"])
+		fmt.Printf("%s, %s, %s\n", d.Body, d.Header[broker.RejectReasonHeader], d.Header[broker.RejectSubjectHeader])
 	}
 	fmt.Println(err)
 	fmt.Println(b.Redrive(ctx, "DEAD/inspection", 10))

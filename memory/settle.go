@@ -37,8 +37,8 @@ func (b *SQS) Release(ctx context.Context, delay time.Duration, ds ...*broker.De
 }
 
 // Reject implements [broker.Receiver]. It moves the messages to the dead-letter
-// queue, with the headers "candidmq-reject-reason", "candidmq-reject-source" and
-// "candidmq-reject-attempts" as far as there is room for them in the size. ID and
+// queue, with the headers [broker.RejectReasonHeader], [broker.RejectSourceHeader] and
+// [broker.RejectAttemptsHeader] as far as there is room for them in the size. ID and
 // attempts are kept, as when SQS itself moves a message; sqsbroker has to send a
 // copy, which has new ones.
 func (b *SQS) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {

@@ -114,7 +114,7 @@ func TestReject(t *testing.T) {
 		none(t, b, "q")
 		d := one(t, b, "dead")
 		want := broker.Header{
-			"trace": "1", "candidmq-reject-reason": "no such customer", "candidmq-reject-source": "q", "candidmq-reject-attempts": "1",
+			"trace": "1", broker.RejectReasonHeader: "no such customer", broker.RejectSourceHeader: "q", broker.RejectAttemptsHeader: "1",
 		}
 		if !maps.Equal(d.Header, want) || d.ID != sent.ID {
 			t.Errorf("got %v with id %s, want %v with id %s", d.Header, d.ID, want, sent.ID)
@@ -133,7 +133,7 @@ func TestReject(t *testing.T) {
 		publish(t, b, m)
 		must(t, b.Reject(t.Context(), "why", one(t, b, "q")))
 		want := maps.Clone(m.Header)
-		want["candidmq-reject-reason"], want["candidmq-reject-source"], want["candidmq-reject-attempts"] = "why", "q", "1"
+		want[broker.RejectReasonHeader], want[broker.RejectSourceHeader], want[broker.RejectAttemptsHeader] = "why", "q", "1"
 		if d := one(t, b, "dead"); !maps.Equal(d.Header, want) {
 			t.Errorf("got %v, want %v", d.Header, want)
 		}

@@ -52,7 +52,7 @@ func TestHandlersReject(t *testing.T) {
 		if c := sub.Counts(); c.Rejected != 1 || c.Received != 1 {
 			t.Errorf("got %+v, want one rejected at the first attempt", c)
 		}
-		if d := one(t, b, "dead"); d.Header["candidmq-reject-reason"] != "malformed" {
+		if d := one(t, b, "dead"); d.Header[broker.RejectReasonHeader] != "malformed" {
 			t.Errorf("got header %v", d.Header)
 		}
 	})

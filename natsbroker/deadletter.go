@@ -15,20 +15,6 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// The headers that a dead letter has beside its own.
-const (
-	// RejectReasonHeader says why the message was put to rest.
-	RejectReasonHeader = natsrules.RejectReasonHeader
-	// RejectSourceHeader is the consumer, "stream/consumer".
-	RejectSourceHeader = natsrules.RejectSourceHeader
-	// RejectSubjectHeader is the subject that the message was published to.
-	RejectSubjectHeader = natsrules.RejectSubjectHeader
-	// RejectSequenceHeader is the message's sequence number in its stream.
-	RejectSequenceHeader = natsrules.RejectSequenceHeader
-	// RejectAttemptsHeader is how often the message was delivered.
-	RejectAttemptsHeader = natsrules.RejectAttemptsHeader
-)
-
 // DeadLetters says where a consumer's messages go that are rejected, or were
 // tried too often. JetStream has no such setting: it is kept in the consumer's
 // metadata, where Describe and every process that uses this package find it.
@@ -103,11 +89,11 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 		}
 	}
 	sequence := d.Sequence.String()
-	h[RejectReasonHeader] = []string{natsrules.HeaderText(reason)}
-	h[RejectSourceHeader] = []string{d.Source}
-	h[RejectSubjectHeader] = []string{d.Subject}
-	h[RejectSequenceHeader] = []string{sequence}
-	h[RejectAttemptsHeader] = []string{strconv.Itoa(d.Attempt)}
+	h[broker.RejectReasonHeader] = []string{natsrules.HeaderText(reason)}
+	h[broker.RejectSourceHeader] = []string{d.Source}
+	h[broker.RejectSubjectHeader] = []string{d.Subject}
+	h[broker.RejectSequenceHeader] = []string{sequence}
+	h[broker.RejectAttemptsHeader] = []string{strconv.Itoa(d.Attempt)}
 	h[jetstream.MsgIDHeader] = []string{natsrules.RejectID(&d.Delivery)}
 	return h
 }
@@ -175,7 +161,7 @@ func (j *JetStream) putToRest(ctx context.Context, attempts int, ds []*broker.De
 // duplicate within the stream's duplicate_window. Other consumers of the subject
 // receive what is redriven too.
 //
-// A message that cannot be moved, because it has no header [RejectSubjectHeader] or
+// A message that cannot be moved, because it has no header [broker.RejectSubjectHeader] or
 // its stream does not take it, stays and keeps no other from being moved. The error
 // tells of such messages, joined, of ten at most.
 func (j *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {

@@ -77,7 +77,7 @@ func TestJetStreamRedriveGoesPastWhatStays(t *testing.T) {
 		r.put("dead.orders", fmt.Sprint("foreign ", i))
 	}
 	publish(t, r, broker.Message{
-		Subject: "dead.orders", Body: []byte("lost"), Header: broker.Header{natsbroker.RejectSubjectHeader: "nobody.has.it"},
+		Subject: "dead.orders", Body: []byte("lost"), Header: broker.Header{broker.RejectSubjectHeader: "nobody.has.it"},
 	})
 	for i := range own {
 		r.put("orders.new", fmt.Sprint(i))
@@ -115,7 +115,7 @@ func TestJetStreamRedriveEndsWithWhatConcernsAll(t *testing.T) {
 	wantErr(t, err, broker.ErrNotFound)
 	r.stream(jetstream.StreamConfig{Name: "SILENT", Subjects: []string{"silent"}, NoAck: true})
 	publish(t, r, broker.Message{
-		Subject: "dead.orders", Body: []byte("m"), Header: broker.Header{natsbroker.RejectSubjectHeader: "silent"},
+		Subject: "dead.orders", Body: []byte("m"), Header: broker.Header{broker.RejectSubjectHeader: "silent"},
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -83,7 +83,7 @@ func TestJetStreamPoison(t *testing.T) {
 
 	reasons := map[string]string{}
 	for _, d := range r.lease("DEAD/c", 3) {
-		reasons[string(d.Body)] = d.Header[natsbroker.RejectAttemptsHeader] + ": " + d.Header[natsbroker.RejectReasonHeader]
+		reasons[string(d.Body)] = d.Header[broker.RejectAttemptsHeader] + ": " + d.Header[broker.RejectReasonHeader]
 	}
 	for body, want := range map[string]string{"fails": "3: tried 3 times", "panics": "3: tried 3 times", "refused": "1: it makes no sense"} {
 		if reasons[body] != want {
@@ -135,7 +135,7 @@ func TestJetStreamPoisonOfOverrunLeases(t *testing.T) {
 		return nil
 	}, broker.Group("c"))
 	d := receive(t, dead, "the dead letter")
-	if string(d.Body) != "slow" || d.Header[natsbroker.RejectAttemptsHeader] != "2" {
+	if string(d.Body) != "slow" || d.Header[broker.RejectAttemptsHeader] != "2" {
 		t.Errorf("got %s with the headers %q", d.Body, d.Header)
 	}
 	wantErr(t, broker.ItemError(r.Delete(soon(t), second...), 0), broker.ErrLeaseLost)
@@ -180,8 +180,8 @@ func TestJetStreamDeadLetterIsOneAfterADeath(t *testing.T) {
 		t.Errorf("got the headers %q", letter.Header)
 	}
 	for key, want := range map[string]string{
-		natsbroker.RejectReasonHeader: "no", natsbroker.RejectSourceHeader: "ORDERS/c",
-		natsbroker.RejectSubjectHeader: "orders.new", natsbroker.RejectSequenceHeader: "1",
+		broker.RejectReasonHeader: "no", broker.RejectSourceHeader: "ORDERS/c",
+		broker.RejectSubjectHeader: "orders.new", broker.RejectSequenceHeader: "1",
 	} {
 		if d.Header[key] != want {
 			t.Errorf("%s is %q, want %q", key, d.Header[key], want)

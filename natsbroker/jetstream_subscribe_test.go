@@ -225,7 +225,7 @@ func TestJetStreamDeadLettersSurviveTheirMover(t *testing.T) {
 		t.Fatalf("got %v, %v", ds, err)
 	}
 	got := r.lease("DEAD/c", 1)[0]
-	if string(got.Body) != "m" || got.Header["k"] != "v" || got.Header[natsbroker.RejectAttemptsHeader] != "2" {
+	if string(got.Body) != "m" || got.Header["k"] != "v" || got.Header[broker.RejectAttemptsHeader] != "2" {
 		t.Errorf("got %+v with the header %q", got, got.Header)
 	}
 	if info := r.info("ORDERS/c"); info.NumAckPending != 0 {
@@ -262,8 +262,8 @@ func TestJetStreamRejectAndRedrive(t *testing.T) {
 	ds := r.lease("DEAD/c", 2)
 	d := ds[0]
 	for key, want := range map[string]string{
-		"k": "v", natsbroker.RejectReasonHeader: "line one  line two", natsbroker.RejectSourceHeader: "ORDERS/c",
-		natsbroker.RejectSubjectHeader: "orders.new", natsbroker.RejectSequenceHeader: "1", natsbroker.RejectAttemptsHeader: "1",
+		"k": "v", broker.RejectReasonHeader: "line one  line two", broker.RejectSourceHeader: "ORDERS/c",
+		broker.RejectSubjectHeader: "orders.new", broker.RejectSequenceHeader: "1", broker.RejectAttemptsHeader: "1",
 	} {
 		if got := d.Header[key]; got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)

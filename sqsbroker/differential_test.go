@@ -302,7 +302,7 @@ func (p *both) receive(s step) error {
 func (p *both) sameDelivery(a, b *broker.Delivery) error {
 	same := a.Subject == b.Subject && a.Source == b.Source && bytes.Equal(a.Body, b.Body) && maps.Equal(a.Header, b.Header) &&
 		a.Key == b.Key && a.Tenant == b.Tenant && a.LeaseEnd.Equal(b.LeaseEnd)
-	if _, rejected := a.Header["candidmq-reject-reason"]; !rejected {
+	if _, rejected := a.Header[broker.RejectReasonHeader]; !rejected {
 		same = same && p.sameID(a.ID, b.ID) && (a.DedupID == b.DedupID || a.DedupID == a.ID && b.DedupID == b.ID) && a.Attempt == b.Attempt && a.Time.Equal(b.Time) &&
 			(a.Sequence == broker.Sequence{}) == (b.Sequence == broker.Sequence{})
 	}

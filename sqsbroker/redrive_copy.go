@@ -164,7 +164,7 @@ func (r *redrive) placeOf(h *handle, d *broker.Delivery) (*queue, error) {
 	}
 	source := cmp.Or(
 		h.native.Attributes[string(types.MessageSystemAttributeNameDeadLetterQueueSourceArn)],
-		d.Header[sqsrules.RejectSource],
+		d.Header[broker.RejectSourceHeader],
 	)
 	if source == "" {
 		return nil, &broker.FieldError{

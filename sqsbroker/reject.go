@@ -13,9 +13,9 @@ import (
 )
 
 // Reject copies each message to the dead-letter queue that the RedrivePolicy
-// names, with the headers candidmq-reject-reason, candidmq-reject-source (the
-// queue's name) and candidmq-reject-attempts (how often it was received), and
-// then deletes it. Where the three and the message's own are more than ten
+// names, with the headers [broker.RejectReasonHeader], [broker.RejectSourceHeader]
+// (the queue's name) and [broker.RejectAttemptsHeader] (how often it was received),
+// and then deletes it. Where the three and the message's own are more than ten
 // attributes, they are packed into candidmq-headers, as the package documentation
 // says of headers, and where the size leaves no room, they are left out. SQS has
 // no call that moves one message, so:
@@ -98,7 +98,7 @@ func rejectAttributes(native *types.Message, q sqsrules.Queue, reason, source st
 		switch label := aws.ToString(value.DataType); {
 		case label == "String":
 			text.Attributes[name] = aws.ToString(value.StringValue)
-		case name == sqsrules.RejectReason, name == sqsrules.RejectSource, name == sqsrules.RejectAttempts: // ours to give
+		case name == broker.RejectReasonHeader, name == broker.RejectSourceHeader, name == broker.RejectAttemptsHeader: // ours to give
 		default:
 			all[name] = value
 			others.Count++

@@ -108,7 +108,7 @@ func TestHandlerRejects(t *testing.T) {
 		}
 		r.publish(t, "jobs", "", "a")
 		d := r.take(t, "dead", 1)[0]
-		if d.Header["candidmq-reject-reason"] != "malformed" {
+		if d.Header[broker.RejectReasonHeader] != "malformed" {
 			t.Errorf("got %+v", d)
 		}
 		sleep(time.Hour)

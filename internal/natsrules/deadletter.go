@@ -70,21 +70,8 @@ func NowhereToRest(target string) error {
 	return &broker.FieldError{Field: "DeadLetters.Subject", Value: target, Limit: "a subject that a stream has: create that first"}
 }
 
-// The headers that a dead letter has beside its own.
-const (
-	// RejectReasonHeader says why the message was put to rest.
-	RejectReasonHeader = RejectPrefix + "reason"
-	// RejectSourceHeader is the consumer, "stream/consumer".
-	RejectSourceHeader = RejectPrefix + "source"
-	// RejectSubjectHeader is the subject that the message was published to.
-	RejectSubjectHeader = RejectPrefix + "subject"
-	// RejectSequenceHeader is the message's sequence number in its stream.
-	RejectSequenceHeader = RejectPrefix + "sequence"
-	// RejectAttemptsHeader is how often the message was delivered.
-	RejectAttemptsHeader = RejectPrefix + "attempts"
-
-	RejectPrefix = "candidmq-reject-"
-)
+// RejectPrefix begins the headers that a dead letter has beside its own.
+const RejectPrefix = "candidmq-reject-"
 
 // RejectID is the deduplication id of the copy that is made of a rejected message:
 // what was stored when, since a stream that is made anew counts from 1 again.

@@ -105,10 +105,10 @@ func (v *redrive) stays() []error {
 
 // RedriveTarget is the subject that a dead letter came from.
 func RedriveTarget(d *broker.Delivery) (string, error) {
-	target := d.Header[RejectSubjectHeader]
+	target := d.Header[broker.RejectSubjectHeader]
 	if target == "" {
 		return "", &broker.FieldError{
-			Field: "Header[" + RejectSubjectHeader + "]", Limit: "the subject that it came from: without, it is no dead letter of this package",
+			Field: "Header[" + broker.RejectSubjectHeader + "]", Limit: "the subject that it came from: without, it is no dead letter of this package",
 		}
 	}
 	return target, nil

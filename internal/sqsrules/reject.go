@@ -10,13 +10,6 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Headers of a rejected message in its dead-letter queue.
-const (
-	RejectReason   = "candidmq-reject-reason"   // why, in the words given to Reject
-	RejectSource   = "candidmq-reject-source"   // name of the queue it was rejected from
-	RejectAttempts = "candidmq-reject-attempts" // how often it was received there
-)
-
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 1024
 
@@ -29,7 +22,7 @@ type Others struct {
 }
 
 // RejectHeader is the attributes of a rejected message: a copy of its own with
-// [RejectReason], [RejectSource] and [RejectAttempts], as far as there is room
+// [broker.RejectReasonHeader], [broker.RejectSourceHeader] and [broker.RejectAttemptsHeader], as far as there is room
 // for them, in this order, in the size that q takes. They are attributes of their
 // own if all three can be, beside the others; else they are in [PackedHeaders],
 // and where that would be one attribute too many, so is the last one in the order
@@ -37,16 +30,16 @@ type Others struct {
 // are unknown.
 func RejectHeader(w Wire, others Others, q Queue, reason, source string, attempts int) broker.Header {
 	added := broker.Header{
-		RejectReason:   headerText(reason),
-		RejectSource:   source,
-		RejectAttempts: strings.TrimPrefix(itoa(attempts), "0"),
+		broker.RejectReasonHeader:   headerText(reason),
+		broker.RejectSourceHeader:   source,
+		broker.RejectAttemptsHeader: strings.TrimPrefix(itoa(attempts), "0"),
 	}
 	maps.DeleteFunc(added, func(_, value string) bool { return value == "" })
 	all := maps.Clone(added)
 	maps.Copy(all, w.Attributes)
 	room := len(all)+others.Count <= MaxHeaders
 	h := w.Attributes
-	for _, name := range []string{RejectReason, RejectSource, RejectAttempts} {
+	for _, name := range []string{broker.RejectReasonHeader, broker.RejectSourceHeader, broker.RejectAttemptsHeader} {
 		with := broker.Header{}
 		maps.Copy(with, h)
 		_, had := with[name]

@@ -35,11 +35,11 @@ func TestRejectHeader(t *testing.T) {
 			reason: "bad", want: rejected("bad"), own: 10,
 		},
 		"rejected before": {
-			m:      broker.Message{Body: body, Header: changed(headers(7), RejectReason, "old", RejectSource, "old", RejectAttempts, "1")},
+			m:      broker.Message{Body: body, Header: changed(headers(7), broker.RejectReasonHeader, "old", broker.RejectSourceHeader, "old", broker.RejectAttemptsHeader, "1")},
 			reason: "bad", want: rejected("bad"), own: 10,
 		},
 		"packed before": {
-			m:      broker.Message{Body: body, Header: changed(headers(30), RejectReason, "old", RejectSource, "old", RejectAttempts, "1")},
+			m:      broker.Message{Body: body, Header: changed(headers(30), broker.RejectReasonHeader, "old", broker.RejectSourceHeader, "old", broker.RejectAttemptsHeader, "1")},
 			reason: "bad", want: rejected("bad"), own: 10,
 		},
 		"others have all but one": {
@@ -51,7 +51,7 @@ func TestRejectHeader(t *testing.T) {
 			m: broker.Message{Body: body, Header: headers(10)}, reason: "bad", own: 10, missing: true,
 		},
 		"one line":  {m: broker.Message{Body: body}, reason: " a\r\nb\x00\xff ", want: rejected("a  b \ufffd"), own: 3},
-		"no reason": {m: broker.Message{Body: body}, want: changed(rejected(""), RejectReason, ""), own: 2},
+		"no reason": {m: broker.Message{Body: body}, want: changed(rejected(""), broker.RejectReasonHeader, ""), own: 2},
 		"long":      {m: broker.Message{Body: body}, reason: strings.Repeat("é", 600) + "x", want: rejected(strings.Repeat("é", 512)), own: 3},
 		"long, odd": {m: broker.Message{Body: body}, reason: "x" + strings.Repeat("é", 600), want: rejected("x" + strings.Repeat("é", 511)), own: 3},
 		"size": {
@@ -60,7 +60,7 @@ func TestRejectHeader(t *testing.T) {
 		},
 		"size of others": {
 			m: broker.Message{Body: body}, others: Others{Count: 1, Size: 990}, q: Queue{MaxMessage: 1024},
-			reason: "x", want: broker.Header{RejectReason: "x"}, own: 1,
+			reason: "x", want: broker.Header{broker.RejectReasonHeader: "x"}, own: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,8 +90,8 @@ func TestRejectHeader(t *testing.T) {
 			if !bytes.Equal(unpacked, test.m.Body) {
 				t.Errorf("received as %q, want %q", unpacked, test.m.Body)
 			}
-			want := changed(maps.Clone(before), RejectReason, test.want[RejectReason],
-				RejectSource, test.want[RejectSource], RejectAttempts, test.want[RejectAttempts])
+			want := changed(maps.Clone(before), broker.RejectReasonHeader, test.want[broker.RejectReasonHeader],
+				broker.RejectSourceHeader, test.want[broker.RejectSourceHeader], broker.RejectAttemptsHeader, test.want[broker.RejectAttemptsHeader])
 			if test.missing {
 				want = w.Attributes
 			}
@@ -100,13 +100,13 @@ func TestRejectHeader(t *testing.T) {
 			}
 		})
 	}
-	if h := RejectHeader(Wire{Body: body}, Others{}, Queue{}, "r", "q", 0); h[RejectAttempts] != "" || len(h) != 2 {
+	if h := RejectHeader(Wire{Body: body}, Others{}, Queue{}, "r", "q", 0); h[broker.RejectAttemptsHeader] != "" || len(h) != 2 {
 		t.Errorf("unknown attempts: got %v", h)
 	}
 }
 
 func rejected(reason string) broker.Header {
-	return broker.Header{RejectReason: reason, RejectSource: "q", RejectAttempts: "12"}
+	return broker.Header{broker.RejectReasonHeader: reason, broker.RejectSourceHeader: "q", broker.RejectAttemptsHeader: "12"}
 }
 
 // changed sets names to values, or deletes those without one.

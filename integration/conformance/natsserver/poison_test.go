@@ -76,7 +76,7 @@ func TestPoison(t *testing.T) {
 			t.Fatalf("dead letters: %q, then %d, %v", bad, len(ds), err)
 		}
 		for _, d := range ds {
-			bad = append(bad, fmt.Sprintf("%s after %s", d.Body, d.Header[natsbroker.RejectAttemptsHeader]))
+			bad = append(bad, fmt.Sprintf("%s after %s", d.Body, d.Header[broker.RejectAttemptsHeader]))
 		}
 	}
 	slices.Sort(bad)
