@@ -155,13 +155,13 @@ type slowReceiver struct {
 	polls, most atomic.Int32
 }
 
-func (s *slowReceiver) Receive(ctx context.Context, queue string, n int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+func (s *slowReceiver) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	s.most.Store(max(s.most.Load(), s.polls.Add(1)))
 	defer s.polls.Add(-1)
 	time.Sleep(5 * time.Millisecond)
 	wait, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	ds, err := s.fakeReceiver.Receive(wait, queue, min(n, 10), opts...)
+	ds, err := s.fakeReceiver.Receive(wait, queue, min(limit, 10), opts...)
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return nil, nil
 	}
@@ -279,6 +279,24 @@ func TestLeaseTimeout(t *testing.T) {
 	})
 	if err := broker.LeaseTimeout(0.5)(succeed)(t.Context(), message("a", "")); err != nil {
 		t.Errorf("without a lease: %v", err)
+	}
+}
+
+func TestLeaseTimeoutRefusesShares(t *testing.T) {
+	made := func(share float64) (why any) {
+		defer func() { why = recover() }()
+		broker.LeaseTimeout(share)
+		return nil
+	}
+	for _, share := range []float64{math.SmallestNonzeroFloat64, 0.5, 1} {
+		if why := made(share); why != nil {
+			t.Errorf("%v: %v", share, why)
+		}
+	}
+	for _, share := range []float64{0, -0.5, 1.1, 90, math.NaN(), math.Inf(1)} {
+		if why, _ := made(share).(string); !strings.Contains(why, "LeaseTimeout") || !strings.Contains(why, fmt.Sprint(share)) {
+			t.Errorf("%v: panicked with %q, want the function and the share", share, why)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -34,11 +35,18 @@ func Log(l *slog.Logger) Middleware {
 	}
 }
 
-// LeaseTimeout gives the handler's context a deadline: the given share (above
-// 0, at most 1) of what is left of the lease when the handler starts. It bounds
-// a handler that would otherwise be kept alive by heartbeats for as long as it
-// runs. Without a lease it does nothing.
+// LeaseTimeout gives the handler's context a deadline: the given share of what is
+// left of the lease when the handler starts. It bounds a handler that would
+// otherwise be kept alive by heartbeats for as long as it runs. Without a lease it
+// does nothing.
+//
+// The share is above 0 and at most 1. LeaseTimeout panics with any other, as
+// time.NewTicker does: with it, every handler would start with a deadline that has
+// passed, or with one that the lease does not reach.
 func LeaseTimeout(share float64) Middleware {
+	if !(share > 0) || share > 1 { // NaN is not above 0
+		panic(fmt.Sprintf("broker.LeaseTimeout: a share of %v is not above 0 and at most 1", share))
+	}
 	return func(next Handler) Handler {
 		return func(ctx context.Context, d *Delivery) error {
 			end, leased := LeaseEnd(ctx)
