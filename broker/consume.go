@@ -53,7 +53,7 @@ import (
 // not spend attempts for each other at all, [Batch](1) receives them one by one.
 //
 // Options: [Concurrency], [Lease], [Backoff], [MaxAttempts], [Prefetch],
-// [Rate], [Circuit], [Batch], [OnError], [Observer], [Logger].
+// [Rate], [Circuit], [Batch], [OnError], [Observer], [Logger], [Backend].
 func Consume(ctx context.Context, r Receiver, queue string, h Handler, opts ...SubscribeOption) (*Subscription, error) {
 	c, err := newConsumer(ctx, r, queue, h, opts)
 	if err != nil {
@@ -129,10 +129,19 @@ func newConsumer(ctx context.Context, r Receiver, queue string, h Handler, opts 
 	if queue == "" {
 		errs = append(errs, &FieldError{Field: "queue", Limit: "not empty"})
 	}
+	backend, call := "this backend", "Consume"
 	for _, opt := range opts {
+		if name, ok := opt.(Backend); ok {
+			backend, call = string(name), "Subscribe"
+		}
+	}
+	for _, opt := range opts {
+		if _, ok := opt.(Backend); ok {
+			continue
+		}
 		known, err := c.apply(opt)
 		if !known {
-			err = unknownOption("Consume", opt)
+			err = unknownOption(backend, call, opt)
 		}
 		errs = append(errs, err)
 	}

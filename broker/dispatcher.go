@@ -85,14 +85,14 @@ func (p *Dispatcher) apply(backend string, opt SubscribeOption) error {
 	switch opt.(type) {
 	case Lease, Backoff, MaxAttempts, Prefetch, Batch, Rate, Circuit:
 		return &UnsupportedError{
-			Backend: backend, What: optionName(opt),
+			Backend: backend, What: optionName(opt) + " in a subscription",
 			Why:     "nothing is leased or redelivered here: a message is delivered at most once",
 			Instead: "a backend with receive-delete",
 		}
 	}
 	known, err := p.sub.apply(opt)
 	if !known {
-		return unknownOption(backend, opt)
+		return unknownOption(backend, "a subscription", opt)
 	}
 	return err
 }

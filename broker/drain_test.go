@@ -279,7 +279,7 @@ func TestDispatcherEndedBeforeRun(t *testing.T) {
 
 func TestDispatcherRefusesOptions(t *testing.T) {
 	h := func(context.Context, *broker.Delivery) error { return nil }
-	for _, opt := range []broker.SubscribeOption{broker.Lease(time.Second), broker.Backoff{}, broker.Group("g"), strangeOption{}} {
+	for _, opt := range []broker.SubscribeOption{broker.Lease(time.Second), broker.Backoff{}, broker.Group("g"), broker.FromNew(), broker.Ordered{}, broker.Backend("b"), strangeOption{}} {
 		if _, err := broker.NewDispatcher(t.Context(), "fake", "s", h, opt); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%T: got %v, want an error matching ErrUnsupported", opt, err)
 		}

@@ -93,6 +93,10 @@ type Circuit struct {
 // dropped messages. It is called from the subscription's goroutines, several at once
 // if handlers run at once, and must return soon: a panic ends the process, and
 // Drain belongs on a goroutine of its own, since a drain may wait for the hook. A
+// Backend is the name of the backend whose Subscribe stands on [Consume], for its
+// errors: "sqs does not support PendingLimits in Subscribe". Backends set it.
+type Backend string
+
 // hook that ends its goroutine, as t.FailNow does, ends nothing else; but the
 // message whose handler's result it was told is not settled, and comes again.
 type OnError func(ctx context.Context, d *Delivery, err error)
@@ -201,6 +205,9 @@ type settings struct {
 }
 
 // apply reads one option. It reports whether it knows it.
+// SubscribeOption marks Backend as an option of Consume.
+func (Backend) SubscribeOption() {}
+
 func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 	switch o := opt.(type) {
 	case Concurrency:
@@ -271,6 +278,27 @@ func (s *settings) finishSettings() {
 // optionName is how errors speak of an option: its type's name.
 func optionName(opt any) string { return fmt.Sprintf("option %T", opt) }
 
-func unknownOption(backend string, opt any) error {
-	return &UnsupportedError{Backend: backend, What: optionName(opt), Why: "it has no meaning for this call"}
+// unknownOption is the error of an option that no subscription of this kind honours.
+// call is what it was given to.
+func unknownOption(backend, call string, opt SubscribeOption) error {
+	e := &UnsupportedError{Backend: backend, What: optionName(opt) + " in " + call}
+	switch opt.(type) {
+	case PendingLimits:
+		e.Why = "messages wait at the destination until a handler is free, not in this process, and none is dropped"
+		e.Instead = "Concurrency, and Prefetch for messages that are to wait here"
+	case Start:
+		e.Why = "what was published before a subscription cannot be read again here"
+		e.Instead = "a stream of JetStream, subscribed to without Group"
+	case Ordered:
+		e.Why = "there is nothing here that can be read again in its order"
+		e.Instead = "a stream of JetStream, subscribed to without Group; an SQS FIFO queue keeps the order of each Message.Key"
+	case Group:
+		e.Why = "whoever receives from the destination shares its messages already"
+		e.Instead = "the backend's own Subscribe, which knows of groups"
+	case Backend:
+		e.Why = "the backend has said its name"
+	default:
+		e.Why = "it is an option of another backend, which this one does not know"
+	}
+	return e
 }

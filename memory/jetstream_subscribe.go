@@ -182,7 +182,7 @@ func (s *streamSubscribe) remove(n natsrules.Consumer) {
 }
 
 func (s *streamSubscribe) consume(r broker.Receiver) (*broker.Subscription, error) {
-	sub, err := broker.Consume(s.ctx, r, s.name, s.Handler, s.Others...)
+	sub, err := broker.Consume(s.ctx, r, s.name, s.Handler, append(s.Others, broker.Backend(natsrules.JetStream))...)
 	if err != nil {
 		return nil, err
 	}

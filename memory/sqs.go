@@ -116,7 +116,7 @@ func (b *SQS) Subscribe(ctx context.Context, subject string, h broker.Handler, o
 		if err := b.failure(OpSubscribe); err != nil {
 			return nil, err
 		}
-		return broker.Consume(ctx, b, subject, h, withLogger(b.log, rest)...)
+		return broker.Consume(ctx, b, subject, h, withLogger(b.log, append(rest, broker.Backend(sqsrules.Backend)))...)
 	})
 	if err != nil {
 		return nil, err

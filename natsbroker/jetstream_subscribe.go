@@ -207,17 +207,17 @@ func (s *jsSubscribe) privateConfig(stream *jetstream.StreamConfig, pattern stri
 // the subscription is over.
 type private struct{ aliased }
 
-func (p private) Receive(ctx context.Context, name string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
-	ds, err := p.aliased.Receive(ctx, name, limit, opts...)
+func (p private) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	ds, err := p.aliased.Receive(ctx, queue, limit, opts...)
 	if errors.Is(err, broker.ErrNotFound) {
-		return ds, &broker.Error{Backend: jsBackend, Op: "receive", Subject: name, Kind: broker.ErrClosed, Err: err}
+		return ds, &broker.Error{Backend: jsBackend, Op: "receive", Subject: queue, Kind: broker.ErrClosed, Err: err}
 	}
 	return ds, err
 }
 
 // consume starts the runtime. own is the consumer to remove when it is over.
 func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName) (*broker.Subscription, error) {
-	sub, err := broker.Consume(s.ctx, r, name, s.Handler, s.Others...)
+	sub, err := broker.Consume(s.ctx, r, name, s.Handler, append(s.Others, broker.Backend(jsBackend))...)
 	if own == nil {
 		return s.started(sub, err, nil)
 	}

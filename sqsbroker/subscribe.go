@@ -33,7 +33,7 @@ func (b *Broker) Subscribe(ctx context.Context, subject string, h broker.Handler
 		return nil, failure(ctx, op, subject, err)
 	}
 	sub, err := b.groups.Subscribe(url, opts, func(opts []broker.SubscribeOption) (*broker.Subscription, error) {
-		opts = append([]broker.SubscribeOption{broker.Logger{Logger: b.logger}}, opts...)
+		opts = append([]broker.SubscribeOption{broker.Backend(backend), broker.Logger{Logger: b.logger}}, opts...)
 		return broker.Consume(ctx, b, subject, h, opts...)
 	})
 	if err != nil {
