@@ -99,7 +99,7 @@ func (e *Error) Unwrap() []error {
 
 // FieldError is bad input, found before any I/O. It matches [ErrInvalid].
 type FieldError struct {
-	Field string // such as "Subject", "Header[trace-id]", "max"
+	Field string // such as "Subject", "Header[trace-id]", "limit"
 	Value string // what was given; Error truncates it; never a body
 	Limit string // what is allowed
 	// TooLarge: the value is over a size limit. The error matches

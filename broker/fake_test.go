@@ -20,7 +20,7 @@ type fakeReceiver struct {
 	mu      sync.Mutex
 	queue   []*broker.Delivery
 	arrived chan struct{} // holds a token after put
-	asked   []int         // max of each Receive
+	asked   []int         // limit of each Receive
 	events  []string      // "delete a", "release b 1s", in order
 	extends []time.Time   // when Extend was called
 
@@ -73,9 +73,9 @@ func (f *fakeReceiver) put(lease time.Duration, ds ...*broker.Delivery) {
 	}
 }
 
-func (f *fakeReceiver) Receive(ctx context.Context, _ string, most int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+func (f *fakeReceiver) Receive(ctx context.Context, _ string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	f.mu.Lock()
-	f.asked = append(f.asked, most)
+	f.asked = append(f.asked, limit)
 	fail := f.receive
 	f.mu.Unlock()
 	if fail != nil {
@@ -85,7 +85,7 @@ func (f *fakeReceiver) Receive(ctx context.Context, _ string, most int, opts ...
 	}
 	for {
 		f.mu.Lock()
-		n := min(most, len(f.queue))
+		n := min(limit, len(f.queue))
 		ds := f.queue[:n:n]
 		f.queue = f.queue[n:]
 		f.mu.Unlock()

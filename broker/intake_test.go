@@ -19,8 +19,8 @@ type scriptedReceiver struct {
 	answer func(ctx context.Context, call, most int) ([]*broker.Delivery, error)
 }
 
-func (s *scriptedReceiver) Receive(ctx context.Context, _ string, most int, _ ...broker.ReceiveOption) ([]*broker.Delivery, error) {
-	return s.answer(ctx, int(s.calls.Add(1))-1, most)
+func (s *scriptedReceiver) Receive(ctx context.Context, _ string, limit int, _ ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	return s.answer(ctx, int(s.calls.Add(1))-1, limit)
 }
 
 // messages are n deliveries without a lease.

@@ -15,7 +15,7 @@ import (
 // Extend, Release and Reject of what has been settled are [ErrLeaseLost].
 type Receiver interface {
 	// Receive returns at least one message as soon as one is there and at most
-	// max, or none and a nil error once [Wait] has passed. Fewer than max may
+	// limit, or none and a nil error once [Wait] has passed. Fewer than limit may
 	// come although more are there. The messages are leased to the caller for
 	// [Lease], or the destination's own duration.
 	//
@@ -25,9 +25,9 @@ type Receiver interface {
 	// That is an error beside the messages that are fine.
 	//
 	// If ctx ends, what has arrived by then is returned without an error,
-	// otherwise ctx's error. A max above what the destination gives at a time
-	// is served by that limit (SQS: 10); a max below 1 is a [*FieldError].
-	Receive(ctx context.Context, queue string, max int, opts ...ReceiveOption) ([]*Delivery, error)
+	// otherwise ctx's error. A limit above what the destination gives at a time
+	// is served by as many (SQS: 10); a limit below 1 is a [*FieldError].
+	Receive(ctx context.Context, queue string, limit int, opts ...ReceiveOption) ([]*Delivery, error)
 
 	// Delete settles: the messages are not delivered again, as far as the
 	// destination promises that. A delete after the lease has ended is

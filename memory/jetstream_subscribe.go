@@ -122,10 +122,10 @@ type consumerReceiver struct {
 	own    bool // nobody else has it: once it is gone the subscription is over
 }
 
-func (r consumerReceiver) Receive(ctx context.Context, name string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+func (r consumerReceiver) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	ds, err := r.JetStream.Receive(ctx, r.native, limit, opts...)
 	if r.own && errors.Is(err, broker.ErrNotFound) {
-		return ds, failed(OpReceive, name, broker.ErrClosed, err)
+		return ds, failed(OpReceive, queue, broker.ErrClosed, err)
 	}
 	return ds, err
 }

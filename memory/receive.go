@@ -16,17 +16,17 @@ import (
 // which is the default; [broker.Lease], up to 12 hours. A delivery's Subject
 // is the queue as it was named in the call, its Source the queue's name, and
 // Delivery.As reaches a [Native].
-func (b *SQS) Receive(ctx context.Context, subject string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
-	if err := b.open(ctx, OpReceive, subject); err != nil {
+func (b *SQS) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	if err := b.open(ctx, OpReceive, queue); err != nil {
 		return nil, err
 	}
 	wait, lease, err := receiveOptions(opts)
-	if err := errors.Join(sqsrules.CheckMax(limit), err); err != nil {
+	if err := errors.Join(sqsrules.CheckLimit(limit), err); err != nil {
 		return nil, err
 	}
-	q, err := b.resolve(OpReceive, subject)
+	q, err := b.resolve(OpReceive, queue)
 	if err != nil {
-		return nil, err
+		return nil, sqsrules.Field("queue", err)
 	}
 	if err := sqsrules.CheckShortPoll(wait, q.options.Wait); err != nil {
 		return nil, err
@@ -37,14 +37,14 @@ func (b *SQS) Receive(ctx context.Context, subject string, limit int, opts ...br
 	}
 	ms, err := b.engine.Receive(ctx, q.name, min(limit, sqsrules.MaxBatch), wait, lease)
 	if err != nil {
-		return nil, engineFailed(OpReceive, subject, err)
+		return nil, engineFailed(OpReceive, queue, err)
 	}
 	if len(ms) == 0 {
 		return nil, nil
 	}
 	ds := make([]*broker.Delivery, len(ms))
 	for i := range ms {
-		ds[i] = b.deliver(q, subject, &ms[i], lease)
+		ds[i] = b.deliver(q, queue, &ms[i], lease)
 	}
 	return ds, nil
 }

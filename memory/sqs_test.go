@@ -336,7 +336,7 @@ func TestBadInputComesFirst(t *testing.T) {
 	wantErr(t, err, broker.ErrNotFound)
 	_, err = b.Receive(t.Context(), "none", 0, broker.Wait(21*time.Second), broker.Lease(-1))
 	wantErr(t, err, errors.ErrUnsupported)
-	for _, field := range []string{"max", "Lease"} {
+	for _, field := range []string{"limit", "Lease"} {
 		if !strings.Contains(err.Error(), "invalid "+field) {
 			t.Errorf("got %v, want it to name %s", err, field)
 		}

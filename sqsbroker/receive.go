@@ -47,12 +47,12 @@ func (b *Broker) Receive(ctx context.Context, queue string, limit int, opts ...b
 		return nil, err
 	}
 	p := poll{op: op, subject: queue, limit: min(limit, sqsrules.MaxBatch), wait: sqsrules.MaxWait}
-	if err := errors.Join(sqsrules.CheckMax(limit), p.apply(opts)); err != nil {
+	if err := errors.Join(sqsrules.CheckLimit(limit), p.apply(opts)); err != nil {
 		return nil, err
 	}
 	q, err := b.find(queue)
 	if err != nil {
-		return nil, err
+		return nil, sqsrules.Field("queue", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
 // RedriveOptions say where dead letters go.
@@ -58,22 +59,22 @@ const opRedrive = "redrive"
 // sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes on the
 // dead-letter queue, sqs:SendMessage on the other, and sqs:GetQueueAttributes on
 // To.
-func (b *Broker) Redrive(ctx context.Context, deadLetter string, o RedriveOptions) (RedriveReport, error) {
+func (b *Broker) Redrive(ctx context.Context, queue string, o RedriveOptions) (RedriveReport, error) {
 	var report RedriveReport
-	if err := b.ready(ctx, opRedrive, deadLetter); err != nil {
+	if err := b.ready(ctx, opRedrive, queue); err != nil {
 		return report, err
 	}
 	if o.Rate < 0 || o.Rate > 500 {
 		return report, &broker.FieldError{Field: "Rate", Value: fmt.Sprint(o.Rate), Limit: "0 to 500 a second"}
 	}
-	q, err := b.find(deadLetter)
+	q, err := b.find(queue)
 	if err != nil {
-		return report, err
+		return report, sqsrules.Field("queue", err)
 	}
-	r := &redrive{queue: q, subject: deadLetter, rate: int32(o.Rate), begin: time.Now().Truncate(time.Millisecond), stay: newStaying()}
+	r := &redrive{queue: q, subject: queue, rate: int32(o.Rate), begin: time.Now().Truncate(time.Millisecond), stay: newStaying()}
 	if o.To != "" {
 		if r.to, err = b.find(o.To); err != nil {
-			return report, err
+			return report, sqsrules.Field("To", err)
 		}
 		if r.to.fifo != q.fifo {
 			return report, &broker.FieldError{Field: "To", Value: o.To, Limit: "a queue of the dead-letter queue's kind"}

@@ -86,7 +86,7 @@ func (b *Broker) ensure(ctx context.Context, op, queue string, o *QueueOptions, 
 	}
 	q, err := b.find(queue)
 	if err != nil {
-		return broker.Ensured{}, err
+		return broker.Ensured{}, sqsrules.Field("queue", err)
 	}
 	if err := o.check(q.fifo); err != nil {
 		return broker.Ensured{}, err

@@ -16,8 +16,8 @@ import (
 // forgetsKeys is a receiver whose deliveries have no key.
 type forgetsKeys struct{ *memory.SQS }
 
-func (r forgetsKeys) Receive(ctx context.Context, name string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
-	ds, err := r.SQS.Receive(ctx, name, limit, opts...)
+func (r forgetsKeys) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+	ds, err := r.SQS.Receive(ctx, queue, limit, opts...)
 	for _, d := range ds {
 		d.Key = ""
 	}

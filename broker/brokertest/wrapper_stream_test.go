@@ -34,11 +34,11 @@ func (s *streams) Publish(ctx context.Context, m broker.Message) (broker.Receipt
 	return s.JetStream.Publish(ctx, m)
 }
 
-func (s *streams) Receive(ctx context.Context, name string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+func (s *streams) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	if s.onReceive != nil {
-		return s.onReceive(ctx, name, limit, opts)
+		return s.onReceive(ctx, queue, limit, opts)
 	}
-	return s.JetStream.Receive(ctx, name, limit, opts...)
+	return s.JetStream.Receive(ctx, queue, limit, opts...)
 }
 
 func (s *streams) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {

@@ -51,11 +51,11 @@ func (q *queues) Subscribe(ctx context.Context, s string, h broker.Handler, opts
 	return q.SQS.Subscribe(ctx, s, h, opts...)
 }
 
-func (q *queues) Receive(ctx context.Context, s string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
+func (q *queues) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	if q.onReceive != nil {
-		return q.onReceive(ctx, s, limit, opts)
+		return q.onReceive(ctx, queue, limit, opts)
 	}
-	return q.SQS.Receive(ctx, s, limit, opts...)
+	return q.SQS.Receive(ctx, queue, limit, opts...)
 }
 
 func (q *queues) Delete(ctx context.Context, ds ...*broker.Delivery) error {

@@ -57,7 +57,7 @@ func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Durat
 	wait = defaultWait
 	var errs []error
 	if limit < 1 {
-		errs = append(errs, &broker.FieldError{Field: "max", Value: fmt.Sprint(limit), Limit: "at least 1"})
+		errs = append(errs, &broker.FieldError{Field: "limit", Value: fmt.Sprint(limit), Limit: "at least 1"})
 	}
 	for _, opt := range opts {
 		switch o := opt.(type) {

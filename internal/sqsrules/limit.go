@@ -37,11 +37,11 @@ func Seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.
 // WholeSeconds is d rounded up as by [Seconds].
 func WholeSeconds(d time.Duration) time.Duration { return time.Duration(Seconds(d)) * time.Second }
 
-// CheckMax checks the max of a receive. What is above [MaxBatch] is served by
+// CheckLimit checks the limit of a receive. What is above [MaxBatch] is served by
 // that many.
-func CheckMax(limit int) error {
+func CheckLimit(limit int) error {
 	if limit < 1 {
-		return fieldError("max", itoa(limit), "at least 1")
+		return fieldError("limit", itoa(limit), "at least 1")
 	}
 	return nil
 }

@@ -187,8 +187,8 @@ func TestTimes(t *testing.T) {
 			t.Errorf("Seconds(%v) = %d, want %d", d, got, want)
 		}
 	}
-	if CheckMax(1) != nil || fieldOf(CheckMax(0)) != "max" {
-		t.Error("CheckMax: want 1 fine and 0 refused")
+	if CheckLimit(1) != nil || fieldOf(CheckLimit(0)) != "limit" {
+		t.Error("CheckLimit: want 1 fine and 0 refused")
 	}
 }
 

@@ -1,6 +1,11 @@
 package sqsrules
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/candidmq/candidmq/broker"
+)
 
 // fifoSuffix ends the name of every FIFO queue, and of no other (API
 // CreateQueue).
@@ -29,4 +34,16 @@ func NameOf(address string) string {
 		return address[strings.LastIndexByte(address, '/')+1:]
 	}
 	return address
+}
+
+// Field has the error of a bad name speak of the argument or option that it was given
+// as, in place of a message's Subject.
+func Field(name string, err error) error {
+	bad, ok := errors.AsType[*broker.FieldError](err)
+	if !ok || bad.Field != "Subject" {
+		return err
+	}
+	of := *bad
+	of.Field = name
+	return &of
 }
