@@ -76,7 +76,10 @@ func (u Usage) validate() error {
 	negative("MaxOutage", u.MaxOutage < 0, u.MaxOutage)
 	negative("MaxAge", u.MaxAge < 0, u.MaxAge)
 	if u.Wait != nil {
-		negative("Wait", *u.Wait < 0, time.Duration(*u.Wait))
+		if bad, ok := errors.AsType[*FieldError](u.Wait.Check()); ok {
+			bad.Field = "Usage.Wait"
+			errs = append(errs, bad)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -83,7 +83,7 @@ var receiveCases = []checkCase{
 	{"1 attempt, not used", func(c *checked) { c.S.Receive.MaxAttempts = known(1); c.U.Receives = false }, nil},
 
 	{"short poll", func(c *checked) { c.U.Wait = new(broker.Wait(0)) }, found("warning short-poll")},
-	{"long poll", func(c *checked) { c.U.Wait = new(broker.Wait(1)); c.S.Receive.Wait = known[time.Duration](0) }, nil},
+	{"long poll", func(c *checked) { c.U.Wait = new(broker.Wait(time.Second)); c.S.Receive.Wait = known[time.Duration](0) }, nil},
 	{"short poll by default", func(c *checked) { c.S.Receive.Wait = known[time.Duration](0) }, found("info short-poll")},
 	{"no wait by default", func(c *checked) { c.S.Receive.Wait = none[time.Duration]() }, found("info short-poll")},
 	{"wait unknown", func(c *checked) { c.S.Receive.Wait = dark[time.Duration]() }, found("info short-poll")},

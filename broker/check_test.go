@@ -271,6 +271,12 @@ func TestCheckRefusesBadUsageBeforeIO(t *testing.T) {
 		"Usage.MaxAge":          {MaxAge: -1},
 		"Usage.Wait":            {Wait: new(broker.Wait(-1))},
 	} {
+		if u.Wait != nil { // nor one whose unit was forgotten
+			u := broker.Usage{Wait: new(broker.Wait(20))}
+			if _, err := broker.Check(t.Context(), d, "orders", u); !errors.Is(err, broker.ErrInvalid) {
+				t.Errorf("a Wait of 20 ns: got %v", err)
+			}
+		}
 		_, err := broker.Check(t.Context(), d, "orders", u)
 		bad, ok := errors.AsType[*broker.FieldError](err)
 		if !ok || bad.Field != field || !errors.Is(err, broker.ErrInvalid) {

@@ -338,7 +338,13 @@ func TestConsumeBadInput(t *testing.T) {
 		"backoff":        {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.Backoff{Min: 2, Max: 1}}, broker.ErrInvalid, []string{"Backoff"}},
 		"foreign option": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{strangeOption{}}, errors.ErrUnsupported, []string{"strangeOption"}},
 		"group":          {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.Group("g")}, errors.ErrUnsupported, []string{"Group"}},
-		"context over":   {over, newFake(), "q", h, nil, context.Canceled, nil},
+		"lease of 30 ns": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.Lease(30)}, broker.ErrInvalid, []string{"Lease", "30ns", "30*time.Second"}},
+		"pending limits": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.PendingLimits{Messages: 9}}, errors.ErrUnsupported,
+			[]string{"this backend", "option broker.PendingLimits in Consume", "wait at the destination", "instead: Concurrency"}},
+		"a backend's Subscribe": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.FromFirst(), broker.Backend("fake")}, errors.ErrUnsupported,
+			[]string{"fake does not support option broker.Start in Subscribe", "instead: a stream of JetStream"}},
+		"ordered":      {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.Ordered{}}, errors.ErrUnsupported, []string{"Ordered", "JetStream"}},
+		"context over": {over, newFake(), "q", h, nil, context.Canceled, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sub, err := broker.Consume(c.ctx, c.r, c.queue, c.h, c.opts...)

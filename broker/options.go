@@ -33,14 +33,45 @@ type Group string
 type Concurrency int
 
 // Lease is how long received messages are leased for, in place of the
-// destination's own visibility timeout. With [Consume] it is also what a
-// heartbeat renews.
+// destination's own visibility timeout, as in broker.Lease(30*time.Second). With
+// [Consume] it is also what a heartbeat renews. Below a millisecond it is a
+// [*FieldError]: broker.Lease(30) would be 30 ns.
 type Lease time.Duration
 
-// Wait is how long Receive waits for a first message: 0 returns at once (a
-// short poll). A backend whose destination has a limit (SQS: 20 s) refuses
-// more.
+// Wait is how long Receive waits for a first message, as in
+// broker.Wait(20*time.Second): 0 returns at once (a short poll). A backend whose
+// destination has a limit (SQS: 20 s) refuses more. Above 0 and below a millisecond
+// it is a [*FieldError]: broker.Wait(20) would be 20 ns.
 type Wait time.Duration
+
+// Check returns a [*FieldError] for a lease that is not above 0, or so short that its
+// unit was forgotten. Backends check by it before any I/O.
+func (l Lease) Check() error {
+	if l <= 0 {
+		return &FieldError{Field: "Lease", Value: time.Duration(l).String(), Limit: "above 0"}
+	}
+	return unitForgotten("Lease", time.Duration(l), "broker.Lease(30*time.Second)")
+}
+
+// Check returns a [*FieldError] for a wait below 0, or so short that its unit was
+// forgotten. Backends check by it before any I/O.
+func (w Wait) Check() error {
+	if w < 0 {
+		return &FieldError{Field: "Wait", Value: time.Duration(w).String(), Limit: "0 or above"}
+	}
+	return unitForgotten("Wait", time.Duration(w), "broker.Wait(20*time.Second)")
+}
+
+// unitForgotten refuses what is above 0 and below a millisecond.
+func unitForgotten(field string, d time.Duration, example string) error {
+	if d == 0 || d >= time.Millisecond {
+		return nil
+	}
+	return &FieldError{
+		Field: field, Value: d.String(),
+		Limit: "at least 1ms: a number without a unit is in nanoseconds, unlike " + example,
+	}
+}
 
 // MaxAttempts is how often a message may be tried, for a destination that has
 // no limit of its own: when the handler fails at the n-th attempt the message
@@ -59,6 +90,10 @@ type Prefetch int
 // under way another starts only for a full batch. Backends set it (SQS: 10);
 // without it, one receive asks for all that there is room for.
 type Batch int
+
+// Backend is the name of the backend whose Subscribe stands on [Consume], for its
+// errors: "sqs does not support PendingLimits in Subscribe". Backends set it.
+type Backend string
 
 // PendingLimits bounds what waits in this process for a subscription's handler,
 // on a backend that pushes (core NATS); the message being handled counts too.
@@ -93,10 +128,6 @@ type Circuit struct {
 // dropped messages. It is called from the subscription's goroutines, several at once
 // if handlers run at once, and must return soon: a panic ends the process, and
 // Drain belongs on a goroutine of its own, since a drain may wait for the hook. A
-// Backend is the name of the backend whose Subscribe stands on [Consume], for its
-// errors: "sqs does not support PendingLimits in Subscribe". Backends set it.
-type Backend string
-
 // hook that ends its goroutine, as t.FailNow does, ends nothing else; but the
 // message whose handler's result it was told is not settled, and comes again.
 type OnError func(ctx context.Context, d *Delivery, err error)
@@ -174,6 +205,9 @@ func (Prefetch) SubscribeOption() {}
 // SubscribeOption marks Batch as an option of Subscribe calls.
 func (Batch) SubscribeOption() {}
 
+// SubscribeOption marks Backend as an option of Consume.
+func (Backend) SubscribeOption() {}
+
 // SubscribeOption marks PendingLimits as an option of Subscribe calls.
 func (PendingLimits) SubscribeOption() {}
 
@@ -205,9 +239,6 @@ type settings struct {
 }
 
 // apply reads one option. It reports whether it knows it.
-// SubscribeOption marks Backend as an option of Consume.
-func (Backend) SubscribeOption() {}
-
 func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 	switch o := opt.(type) {
 	case Concurrency:
@@ -239,10 +270,8 @@ func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 	case Observer:
 		s.observer = o
 	case Lease:
-		if o <= 0 {
-			return true, &FieldError{Field: "Lease", Value: time.Duration(o).String(), Limit: "above 0"}
-		}
 		s.lease = time.Duration(o)
+		return true, o.Check()
 	case Backoff:
 		if o.Min < 0 || o.Max < 0 || o.orDefault().Max < o.orDefault().Min {
 			return true, &FieldError{

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -208,4 +209,34 @@ func TestSQSWaitIdle(t *testing.T) {
 			t.Errorf("idle after %v, want 1h1m", got)
 		}
 	})
+}
+
+// An option that a queue cannot honour is refused in the words of the call: by which
+// backend, in what, why, and what to do instead.
+func TestSubscribeSaysWhatItDoesNotSupport(t *testing.T) {
+	b := newSQS(t, "q", memory.QueueOptions{})
+	for want, opt := range map[string]broker.SubscribeOption{
+		"sqs does not support option broker.PendingLimits in Subscribe: messages wait": broker.PendingLimits{Messages: 9},
+		"sqs does not support option broker.Start in Subscribe: what was published":    broker.FromFirst(),
+		"sqs does not support option broker.Ordered in Subscribe: there is nothing":    broker.Ordered{},
+	} {
+		_, err := b.Subscribe(t.Context(), "q", discard, broker.Group("g"), opt)
+		wantErr(t, err, errors.ErrUnsupported)
+		if !strings.Contains(fmt.Sprint(err), want) || !strings.Contains(fmt.Sprint(err), "; instead: ") {
+			t.Errorf("got %v, want %q and what to do instead", err, want)
+		}
+	}
+}
+
+// A number without a unit is no lease and no wait.
+func TestForgottenUnits(t *testing.T) {
+	b := newSQS(t, "q", memory.QueueOptions{})
+	for field, opt := range map[string]broker.ReceiveOption{"Lease": broker.Lease(30), "Wait": broker.Wait(20)} {
+		_, err := b.Receive(t.Context(), "q", 1, opt)
+		wantField(t, err, field)
+	}
+	_, err := b.Subscribe(t.Context(), "q", discard, broker.Group("g"), broker.Lease(30))
+	wantField(t, err, "Lease")
+	_, err = b.Receive(t.Context(), "no name", 1)
+	wantField(t, err, "queue")
 }

@@ -63,14 +63,10 @@ func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Durat
 		switch o := opt.(type) {
 		case broker.Wait:
 			wait = time.Duration(o)
-			if o < 0 {
-				errs = append(errs, &broker.FieldError{Field: "Wait", Value: wait.String(), Limit: "0 or above"})
-			}
+			errs = append(errs, o.Check())
 		case broker.Lease:
 			lease = time.Duration(o)
-			if o <= 0 {
-				errs = append(errs, &broker.FieldError{Field: "Lease", Value: lease.String(), Limit: "above 0"})
-			}
+			errs = append(errs, o.Check())
 		default:
 			errs = append(errs, &broker.UnsupportedError{
 				Backend: JetStream, What: fmt.Sprintf("option %T", opt), Why: "it has no meaning for Receive",

@@ -48,32 +48,36 @@ func CheckLimit(limit int) error {
 
 // CheckWait checks how long a receive waits.
 func CheckWait(d time.Duration) error {
-	return checkTime("Wait", d, 0, MaxWait, "call Receive again, or Consume")
+	if err := broker.Wait(d).Check(); err != nil {
+		return err
+	}
+	return checkTime("Wait", d, MaxWait, "call Receive again, or Consume")
 }
 
 // CheckLease checks the lease of a receive. The AWS client does not send a
 // visibility timeout of 0, so that it cannot be asked for.
 func CheckLease(d time.Duration) error {
-	return checkTime("Lease", d, 1, MaxLease, "a heartbeat, and less than 12 hours of work for one message")
+	if err := broker.Lease(d).Check(); err != nil {
+		return err
+	}
+	return checkTime("Lease", d, MaxLease, "a heartbeat, and less than 12 hours of work for one message")
 }
 
 // CheckExtend checks the lease of an extend, where 0 is the queue's own.
 func CheckExtend(d time.Duration) error {
-	return checkTime("lease", d, 0, MaxLease, "extend again before it ends")
+	return checkTime("lease", d, MaxLease, "extend again before it ends")
 }
 
 // CheckRelease checks the delay of a release.
 func CheckRelease(d time.Duration) error {
-	return checkTime("delay", d, 0, MaxLease, "publish the message again later, from a store of your own")
+	return checkTime("delay", d, MaxLease, "publish the message again later, from a store of your own")
 }
 
-// checkTime refuses what is below least as bad input, and what is above most
-// as unsupported.
-func checkTime(field string, d, least, most time.Duration, instead string) error {
+// checkTime refuses what is below 0 as bad input, and what is above most as
+// unsupported.
+func checkTime(field string, d, most time.Duration, instead string) error {
 	switch {
-	case d < least && least > 0:
-		return fieldError(field, d.String(), "above 0")
-	case d < least:
+	case d < 0:
 		return fieldError(field, d.String(), "not negative")
 	case d > most:
 		return &broker.UnsupportedError{
