@@ -30,10 +30,10 @@ func inputCases() []Case {
 		Rule: "A nil handler is a FieldError.",
 		run:  inputNilHandler,
 	}, {
-		Name:  "input/receive-maximum",
+		Name:  "input/receive-limit",
 		Rule:  "A Receive of less than one message is a FieldError.",
 		needs: RoleReceiver,
-		run:   inputMaximum,
+		run:   inputLimit,
 	}, {
 		Name:  "input/foreign-delivery",
 		Rule:  "A delivery that another broker made, or nobody, is a FieldError of its own item.",
@@ -113,15 +113,21 @@ func (strange) ReceiveOption()   {}
 
 func inputOptions(e *env) {
 	d := e.open(Config{})
-	for what, opt := range map[string]broker.SubscribeOption{
+	options := map[string]broker.SubscribeOption{
 		"an unknown option": strange{},
 		"concurrency 0":     broker.Concurrency(0),
 		"concurrency -1":    broker.Concurrency(-1),
 		"a negative lease":  broker.Lease(-1),
+		"a lease of 30 ns":  broker.Lease(30),
 		"a negative rate":   broker.Rate(-1),
 		"attempts -1":       broker.MaxAttempts(-1),
 		"prefetch -1":       broker.Prefetch(-1),
-	} {
+	}
+	if !isTrue(d.sem.Receive.Replay) {
+		options["a Start, and no replay"] = broker.FromFirst()
+		options["Ordered, and no replay"] = broker.Ordered{}
+	}
+	for what, opt := range options {
 		sub, err := e.b.Subscribe(e.soon(), d.name, discard, d.grouped([]broker.SubscribeOption{opt})...)
 		e.unsupportedOrInvalid("Subscribe with "+what, err)
 		if err == nil {
@@ -131,6 +137,10 @@ func inputOptions(e *env) {
 	if e.leased() {
 		_, err := e.receiver().Receive(e.soon(), d.name, 1, strange{}, broker.Wait(0))
 		wantUnsupported(e, "Receive with an unknown option", err)
+		_, err = e.receiver().Receive(e.soon(), d.name, 1, broker.Wait(20))
+		wantField(e, "Receive with a wait of 20 ns", err)
+		_, err = e.receiver().Receive(e.soon(), d.name, 1, broker.Lease(30), broker.Wait(0))
+		wantField(e, "Receive with a lease of 30 ns", err)
 	}
 }
 
@@ -144,7 +154,7 @@ func inputNilHandler(e *env) {
 	}
 }
 
-func inputMaximum(e *env) {
+func inputLimit(e *env) {
 	d := e.open(Config{})
 	for _, limit := range []int{0, -1} {
 		_, err := e.receiver().Receive(e.soon(), d.name, limit, broker.Wait(0))

@@ -180,7 +180,7 @@ func receiveMutants() []mutant {
 		also: []string{"receive/delivery-is-complete"},
 		on:   onQueues("", receiving(func(d *broker.Delivery) { d.Source = "" })),
 	}, {
-		name: "gives one more than asked for", caught: "receive/gives-at-most-max",
+		name: "gives one more than asked for", caught: "receive/gives-at-most-limit",
 		on: onQueues("", func(q *queues) {
 			q.onReceive = func(ctx context.Context, name string, limit int, opts []broker.ReceiveOption) ([]*broker.Delivery, error) {
 				if limit == 2 {
@@ -190,7 +190,7 @@ func receiveMutants() []mutant {
 			}
 		}),
 	}, {
-		name: "takes a maximum of 0 for 1", caught: "input/receive-maximum",
+		name: "takes a maximum of 0 for 1", caught: "input/receive-limit",
 		on: onQueues("", func(q *queues) {
 			q.onReceive = func(ctx context.Context, name string, limit int, opts []broker.ReceiveOption) ([]*broker.Delivery, error) {
 				return q.SQS.Receive(ctx, name, max(limit, 1), opts...)
@@ -237,6 +237,25 @@ func receiveMutants() []mutant {
 					}
 				}
 				return q.SQS.Receive(ctx, name, limit, rest...)
+			}
+		}),
+	}, {
+		name: "takes numbers for seconds", caught: "input/options",
+		on: onQueues("", func(q *queues) {
+			q.onReceive = func(ctx context.Context, name string, limit int, opts []broker.ReceiveOption) ([]*broker.Delivery, error) {
+				for i, o := range opts {
+					switch o := o.(type) {
+					case broker.Wait:
+						if 0 < o && o < 1000 {
+							opts[i] = o * broker.Wait(time.Second)
+						}
+					case broker.Lease:
+						if 0 < o && o < 1000 {
+							opts[i] = o * broker.Lease(time.Second)
+						}
+					}
+				}
+				return q.SQS.Receive(ctx, name, limit, opts...)
 			}
 		}),
 	}, {

@@ -129,6 +129,12 @@ func subscribeMutants() []mutant {
 		name: "ignores options that it does not know", caught: "input/options",
 		on: onSubjects(choosing(withoutForeign)),
 	}, {
+		name: "ignores where to start", caught: "input/options",
+		on: onSubjects(choosing(without[broker.Start])),
+	}, {
+		name: "ignores that order is asked for", caught: "input/options",
+		on: onSubjects(choosing(without[broker.Ordered])),
+	}, {
 		name: "takes a nil handler", caught: "input/nil-handler",
 		on: onSubjects(func(s *subjects) {
 			s.onSubscribe = func(ctx context.Context, name string, h broker.Handler, opts []broker.SubscribeOption) (*broker.Subscription, error) {

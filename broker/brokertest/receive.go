@@ -9,11 +9,11 @@ import (
 
 func receiveCases() []Case {
 	return []Case{{
-		Name:   "receive/gives-at-most-max",
-		Rule:   "Receive gives at least one message and at most max, and never more than the destination gives at a time.",
+		Name:   "receive/gives-at-most-limit",
+		Rule:   "Receive gives at least one message and at most its limit, and never more than the destination gives at a time.",
 		Fields: []string{"receive.maxBatch"},
 		needs:  RoleReceiver,
-		run:    receiveMax,
+		run:    receiveLimit,
 	}, {
 		Name:   "receive/waits",
 		Rule:   "An empty Receive returns none and nil after its Wait, which is the declared one where none is given.",
@@ -64,7 +64,7 @@ func receiveCases() []Case {
 	}}
 }
 
-func receiveMax(e *env) {
+func receiveLimit(e *env) {
 	d := e.open(Config{})
 	claimed(e, d.sem.Receive.MaxBatch)
 	if !isKnown(d.sem.Receive.MaxBatch) {
