@@ -8,10 +8,9 @@ import (
 // Start is an option of Subscribe without a [Group]: with which message of what the
 // destination has kept the subscription begins. It is for destinations that can be
 // read again ([Receiving].Replay): JetStream, in natsbroker and in memory. Every
-// other backend refuses it with an [*UnsupportedError], since what was published
-// before the subscription is gone there, or is whoever receives it next's. With a
-// Group it is refused too: where a shared consumer begins is fixed when that is
-// created.
+// other backend refuses it with an [*UnsupportedError]: what was published before the
+// subscription is gone there, or belongs to whoever receives it next. With a Group it
+// is refused too: where a shared consumer begins is fixed when that is created.
 //
 // Make one with [FromFirst], [FromNew], [FromSequence], [FromTime] or
 // [FromLastPerSubject]. The zero Start is like none: what is published from when
