@@ -35,9 +35,6 @@ func TestCoreNATS(t *testing.T) {
 		},
 		Roles:     brokertest.RoleRequester | brokertest.RoleResponder | brokertest.RoleFlusher | brokertest.RolePinger,
 		Wildcards: true,
-		Unknown: map[string]string{
-			"publish.readers": "the server does not tell a client",
-		},
 	})
 }
 
