@@ -42,8 +42,9 @@ func (e *LossError) Error() string {
 // of unknown fate, discarded. nats.go tells none of that; it counts what it has
 // taken, and tells when the connection is lost and made again.
 type ledger struct {
-	conn   *nats.Conn
-	events chan nats.Status // states that are not entered yet
+	conn *nats.Conn
+	made chan nats.Status // times that the connection was made, not entered yet
+	lost chan nats.Status // times that it was lost or could not be made, not entered yet
 
 	mu      sync.Mutex
 	open    bool   // something was published by the Broker, or settled unconfirmed
@@ -56,7 +57,9 @@ type ledger struct {
 }
 
 func newLedger(nc *nats.Conn) *ledger {
-	return &ledger{conn: nc, events: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)}
+	l := &ledger{conn: nc, made: nc.StatusChanged(nats.CONNECTED), lost: nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)}
+	l.down = !isUp(nc.Status())
+	return l
 }
 
 // start begins the account: a Broker that publishes nothing has nothing to
@@ -70,12 +73,12 @@ func (l *ledger) start() {
 	l.enter()
 	l.open = true
 	l.settled = l.conn.Stats().OutMsgs
-	l.down = !l.conn.IsConnected()
+	l.down = !isUp(l.conn.Status())
 }
 
 // note enters what has happened. It is cheap where nothing has.
 func (l *ledger) note() {
-	if len(l.events) == 0 {
+	if len(l.made) == 0 && len(l.lost) == 0 {
 		return
 	}
 	l.mu.Lock()
@@ -83,58 +86,64 @@ func (l *ledger) note() {
 	l.enter()
 }
 
-// enter enters the states in their order. The caller holds mu.
+// enter enters what has happened since the last time. nats.go drops what a
+// listener has no room for, so the order of events is not asked for, only whether
+// there were any. The caller holds mu.
 func (l *ledger) enter() {
-	// The connection's lock is held while its listeners are told, one after the
-	// other: behind it, an event that somebody else has got is here too.
-	status := l.conn.Status()
-	if len(l.events) == cap(l.events) {
-		l.enterMissed(status)
+	made, lost, status := l.happened()
+	if made+lost == 0 {
 		return
 	}
-	for {
-		select {
-		case status, ok := <-l.events:
-			if !ok {
-				return
-			}
-			l.apply(status)
-		default:
-			return
-		}
+	connections := made // that there were since the last time
+	if !l.down && lost > 0 {
+		connections++ // the one of then
 	}
-}
-
-// enterMissed is for states of which nats.go has dropped some: the connection
-// was lost, and what is the case now is known.
-func (l *ledger) enterMissed(status nats.Status) {
-	for len(l.events) > 0 {
-		<-l.events
-	}
-	l.apply(nats.RECONNECTING)
-	if status != nats.RECONNECTING {
-		l.apply(status)
-	}
-}
-
-func (l *ledger) apply(status nats.Status) {
-	sent := l.conn.Stats().OutMsgs
-	unsettled := sent - l.settled
-	if !l.open {
-		unsettled = 0
-	}
+	l.down = !isUp(status)
 	switch {
-	case status == nats.CONNECTED: // what waited is sent, and confirmed by nobody yet
-		l.down = false
+	case connections > 1, connections == 1 && l.down:
+		l.total.Uncertain += l.settle()
+	case status == nats.CLOSED:
+		l.total.Discarded += l.settle()
+	default: // What waited is sent, and confirmed by nobody yet. Or no connection could be made, and it waits on.
 		return
-	case status == nats.CLOSED && l.down:
-		l.total.Discarded += unsettled
-	default:
-		l.total.Uncertain += unsettled
+	}
+	l.losses++
+}
+
+// happened is how often the connection was made, how often it was lost or could
+// not be made, and what it is after that.
+func (l *ledger) happened() (made, lost int, status nats.Status) {
+	for again := true; again; again = len(l.made)+len(l.lost) > 0 {
+		made += drain(l.made)
+		lost += drain(l.lost)
+		// The connection's lock is held while its listeners are told, one after the
+		// other: behind it, an event that somebody else has got is here too.
+		status = l.conn.Status()
+	}
+	return made, lost, status
+}
+
+// drain takes what is in a channel that nobody else receives from.
+func drain(events <-chan nats.Status) (n int) {
+	for ; len(events) > 0; n++ {
+		<-events
+	}
+	return n
+}
+
+// isUp reports whether what is sent is sent at once.
+func isUp(status nats.Status) bool {
+	return status == nats.CONNECTED || status == nats.DRAINING_SUBS || status == nats.DRAINING_PUBS
+}
+
+// settle is how many messages are settled now that were not before.
+func (l *ledger) settle() (n uint64) {
+	sent := l.conn.Stats().OutMsgs
+	if l.open {
+		n = sent - l.settled
 	}
 	l.settled = sent
-	l.down = true
-	l.losses++
+	return n
 }
 
 // mark is a moment before a round trip.
@@ -194,4 +203,7 @@ func (l *ledger) now() Loss {
 }
 
 // stop ends the account. What has happened before is still entered.
-func (l *ledger) stop() { l.conn.RemoveStatusListener(l.events) }
+func (l *ledger) stop() {
+	l.conn.RemoveStatusListener(l.made)
+	l.conn.RemoveStatusListener(l.lost)
+}

@@ -15,6 +15,8 @@ type link struct {
 	listener net.Listener
 	slowness atomic.Int64 // of up to 64 KiB towards the client, in ns
 	mute     atomic.Bool  // nothing of what clients send arrives
+	refusing atomic.Bool  // connections are taken and let go again
+	refused  atomic.Int64 // so many
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -34,6 +36,11 @@ func linkTo(tb testing.TB, server string) *link {
 			if err != nil {
 				return
 			}
+			if n.refusing.Load() {
+				_ = client.Close()
+				n.refused.Add(1)
+				continue
+			}
 			n.join(client, server)
 		}
 	})
@@ -52,6 +59,13 @@ func (n *link) slow(each time.Duration) { n.slowness.Store(int64(each)) }
 
 // silence swallows what the clients send from now on, until the link is cut.
 func (n *link) silence() { n.mute.Store(true) }
+
+// refuse breaks all connections, and lets each new one go as soon as it is made, as
+// a port does that is forwarded to a server which is not there.
+func (n *link) refuse() {
+	n.refusing.Store(true)
+	n.cut()
+}
 
 // cut breaks all connections. New ones are whole.
 func (n *link) cut() {

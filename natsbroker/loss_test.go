@@ -173,6 +173,94 @@ func TestCoreDiscardedMessagesAreCounted(t *testing.T) {
 	})
 }
 
+// Attempts to reconnect that fail after they got a connection change nothing about
+// what waits: it was sent nowhere.
+func TestCoreFailedHandshakesLoseNothing(t *testing.T) {
+	const waiting = 7
+	// outage is a broker behind a link that lets go what it takes, again and again.
+	outage := func(t *testing.T, o *natsbroker.Options) (*natsbroker.Broker, *link, <-chan *broker.Delivery) {
+		t.Helper()
+		s := startServer(t)
+		l := linkTo(t, s.Addr().String())
+		h, got := inbox(100)
+		subscribe(t, newBroker(t, s, nil), "a", h)
+		b := connectTo(t, l.url(), o, quick)
+		publish(t, b, broker.Message{Subject: "a"})
+		if err := b.Flush(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, got, "the first message")
+		l.refuse()
+		eventually(t, "the connection is down", func() bool { return !b.Conn().IsConnected() })
+		return b, l, got
+	}
+	wait := func(t *testing.T, b *natsbroker.Broker) {
+		t.Helper()
+		for range waiting {
+			publish(t, b, broker.Message{Subject: "a"})
+		}
+	}
+	fail := func(t *testing.T, l *link) { // more often than nats.go has room to tell
+		t.Helper()
+		before := l.refused.Load()
+		eventually(t, "attempts have failed", func() bool { return l.refused.Load() > before+15 })
+	}
+	t.Run("what waits is sent", func(t *testing.T) {
+		b, l, got := outage(t, nil)
+		wait(t, b)
+		fail(t, l)
+		if lost := b.Losses(); lost != (natsbroker.Loss{}) {
+			t.Errorf("while it waits: got %+v, want nothing lost", lost)
+		}
+		l.refusing.Store(false)
+		if err := b.Flush(soon(t)); err != nil || b.Losses() != (natsbroker.Loss{}) {
+			t.Errorf("got %v and %+v, want nothing lost", err, b.Losses())
+		}
+		for range waiting {
+			receive(t, got, "what waited")
+		}
+	})
+	t.Run("what waits is discarded", func(t *testing.T) {
+		b, l, _ := outage(t, &natsbroker.Options{RequestTimeout: 5 * time.Millisecond})
+		wait(t, b)
+		fail(t, l)
+		err := b.Close(t.Context())
+		if lost, ok := errors.AsType[*natsbroker.LossError](err); !ok || lost.Loss != (natsbroker.Loss{Discarded: waiting}) {
+			t.Errorf("got %v, want %d discarded", err, waiting)
+		}
+	})
+	t.Run("a confirmed publish goes through", func(t *testing.T) {
+		b, l, got := outage(t, &natsbroker.Options{Confirm: true})
+		over := make(chan error, 1)
+		go func() {
+			_, err := b.Publish(soon(t), broker.Message{Subject: "a"})
+			over <- err
+		}()
+		eventually(t, "it waits", func() bool { n, err := b.Conn().Buffered(); return err == nil && n > 0 })
+		fail(t, l)
+		l.refusing.Store(false)
+		if err := receive(t, over, "the publish"); err != nil {
+			t.Error(err)
+		}
+		receive(t, got, "what waited")
+	})
+	t.Run("a loss before is counted", func(t *testing.T) {
+		b, l, _ := outage(t, nil)
+		l.refusing.Store(false)
+		if err := b.Flush(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		l.silence()
+		wait(t, b)
+		eventually(t, "it is sent", func() bool { n, err := b.Conn().Buffered(); return err == nil && n == 0 })
+		l.refuse()
+		fail(t, l)
+		if lost := b.Losses(); lost != (natsbroker.Loss{Uncertain: waiting}) {
+			t.Errorf("got %+v, want %d uncertain", lost, waiting)
+		}
+	})
+}
+
 // The number of messages that nobody knows of is told by Flush and by OnLoss,
 // once each.
 func TestCoreUncertainMessagesAreCounted(t *testing.T) {
