@@ -160,7 +160,9 @@ func (j *JetStream) As(target any) bool {
 }
 
 // Close drains the subscriptions, removes the consumers of those without a
-// Group, and flushes. A Receive that waits ends with [broker.ErrClosed]; a
+// Group, and flushes. A Receive that waits ends with [broker.ErrClosed], and gives
+// back what comes for it just then; what was received before and not settled comes
+// again when its lease ends. A
 // publish whose answer is still awaited then ends with an error that matches
 // [broker.ErrOutcomeUnknown] too. A connection that ConnectJetStream dialed is
 // closed; one given to NewJetStream stays open. If ctx ends before all consumers
@@ -186,8 +188,8 @@ func (j *JetStream) Close(ctx context.Context) error {
 // works.
 const removeGrace = 500 * time.Millisecond
 
-// awaitTasks waits for the removal of consumers. Each is bounded by a time-out of
-// its own.
+// awaitTasks waits for the removal of consumers, and for what is given back or put to
+// rest. Each is bounded by a time-out of its own.
 func (j *JetStream) awaitTasks(ctx context.Context) error {
 	over := make(chan struct{})
 	go func() {
@@ -207,7 +209,7 @@ func (j *JetStream) awaitTasks(ctx context.Context) error {
 	case <-over:
 		return nil
 	case <-time.After(grace):
-		return j.failure("close", "", fmt.Errorf("consumers are still being removed: %w", ctx.Err()))
+		return j.failure("close", "", fmt.Errorf("consumers are still being removed, or messages given back: %w", ctx.Err()))
 	}
 }
 

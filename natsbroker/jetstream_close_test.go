@@ -37,6 +37,37 @@ func TestJetStreamCloseEndsWaits(t *testing.T) {
 	wantErr(t, r.Close(soon(t)))
 }
 
+// What a Receive gets hold of while the broker is closed is given back, for nobody
+// could settle it any more.
+func TestJetStreamCloseGivesBackWhatIsOnItsWay(t *testing.T) {
+	r := newRig(t, nil)
+	r.orders(func(_ *jetstream.StreamConfig, c *jetstream.ConsumerConfig) { c.AckWait = time.Hour })
+	j, l := r.slowly()
+	type received struct {
+		ds  []*broker.Delivery
+		err error
+	}
+	over := make(chan received, 1)
+	go func() {
+		ds, err := j.Receive(soon(t), "ORDERS/c", 2, broker.Wait(time.Hour))
+		over <- received{ds, err}
+	}()
+	eventually(t, "the receive waits", func() bool { return r.info("ORDERS/c").NumWaiting == 1 })
+	l.slow(100 * time.Millisecond)
+	r.put("orders.new", "a")
+	eventually(t, "the message is on its way", func() bool { return r.info("ORDERS/c").NumAckPending == 1 })
+	if err := j.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+	got := receive(t, over, "the receive's end")
+	if wantErr(t, got.err, broker.ErrClosed); len(got.ds) > 0 {
+		t.Errorf("%d deliveries came of a broker that is closed", len(got.ds))
+	}
+	if again := r.lease("ORDERS/c", 1)[0]; again.Attempt != 2 {
+		t.Errorf("attempt %d, want 2", again.Attempt)
+	}
+}
+
 // Close has no longer than its context allows to remove the consumers of
 // subscriptions, whether the server is gone or only silent.
 func TestJetStreamCloseEndsWithItsContext(t *testing.T) {

@@ -47,6 +47,9 @@ const (
 // A message whose headers nats.go cannot parse is delivered without them, and
 // logged.
 //
+// A Receive that is under way when the broker is closed gives back what it has, which
+// counts as an attempt, and fails with [broker.ErrClosed].
+//
 // While the connection is down Receive waits for it, and then fails with
 // [broker.ErrUnavailable].
 func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
@@ -110,7 +113,7 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 		return nil, err
 	}
 	before := r.queue.last.Load()
-	p, err := r.pull(ctx, end)
+	p, err := r.take(ctx, end)
 	if len(p.msgs) == 0 {
 		return nil, r.explain(ctx, err)
 	}
@@ -133,6 +136,29 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 		r.putToRest(ctx, facts.dead.MaxAttempts, exhausted)
 	}
 	return ds, nil
+}
+
+// take pulls. What it has brought when the broker is closed meanwhile is given back,
+// for nobody could settle it any more. Close waits for that.
+func (r *receive) take(ctx context.Context, end time.Time) (pulled, error) {
+	r.mu.Lock()
+	if r.life.Err() != nil {
+		r.mu.Unlock()
+		return pulled{}, nats.ErrConnectionClosed
+	}
+	r.tasks.Add(1)
+	r.mu.Unlock()
+	defer r.tasks.Done()
+	p, err := r.pull(ctx, end)
+	if r.life.Err() == nil {
+		return p, err
+	}
+	if r.facts.ackWait > 0 {
+		for _, msg := range p.msgs {
+			_ = r.conn.Publish(msg.Reply, nakWord) // what it does not reach comes when its lease ends
+		}
+	}
+	return pulled{}, nats.ErrConnectionClosed
 }
 
 func (r *receive) checkLease() error {
