@@ -155,6 +155,14 @@ func isFull(api *jetstream.APIError) bool {
 	return false
 }
 
+// sendFailure tells what was certainly not sent from what may have been.
+func (j *JetStream) sendFailure(op, name string, err error) *broker.Error {
+	e := j.failure(op, name, err)
+	// A failed write to the socket may have got a part through.
+	e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
+	return e
+}
+
 // uncertain is a failure of something that may have taken effect, or still may.
 func (j *JetStream) uncertain(op, name string, err error) *broker.Error {
 	e := j.failure(op, name, err)

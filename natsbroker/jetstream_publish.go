@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -133,10 +132,7 @@ func (j *JetStream) send(p *jsMessage, s slot) (token uint64, err error) {
 	}
 	if err != nil {
 		j.answers.forget(to.token)
-		e := j.failure("publish", p.name, err)
-		// A failed write to the socket may have got a part through.
-		e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
-		return 0, e
+		return 0, j.sendFailure("publish", p.name, err)
 	}
 	return to.token, nil
 }

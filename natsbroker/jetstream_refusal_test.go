@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
@@ -87,5 +89,37 @@ func TestJetStreamDescribesADeadFilter(t *testing.T) {
 	checked, err := broker.Check(soon(t), r, "ORDERS/c", broker.Usage{Receives: true, Idempotent: true})
 	if err != nil || !strings.Contains(checked.String(), "not-offered") {
 		t.Errorf("got %s, %v", checked, err)
+	}
+}
+
+// A settlement that no connection takes was certainly not sent.
+func TestJetStreamSettlementsWhileDownAreNotSent(t *testing.T) {
+	for name, unconfirmed := range map[string]bool{"confirmed": false, "unconfirmed": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.orders()
+			j, err := natsbroker.ConnectJetStream(soon(t), r.server.ClientURL(),
+				&natsbroker.JetStreamOptions{RefuseWhileDown: true, Unconfirmed: unconfirmed}, nats.ReconnectWait(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = j.Close(context.WithoutCancel(t.Context())) })
+			r.put("orders.new", "a")
+			ds, err := j.Receive(soon(t), "ORDERS/c", 1)
+			if err != nil || len(ds) != 1 {
+				t.Fatalf("%d messages, %v", len(ds), err)
+			}
+			stopServer(r.server)
+			eventually(t, "the connection is down", func() bool { return !j.Conn().IsConnected() })
+			for call, err := range map[string]error{
+				"Delete":  j.Delete(soon(t), ds...),
+				"Extend":  j.Extend(soon(t), 0, ds...),
+				"Release": j.Release(soon(t), 0, ds...),
+			} {
+				if err := broker.ItemError(err, 0); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrOutcomeUnknown) {
+					t.Errorf("%s: got %v, want ErrUnavailable and nothing sent", call, err)
+				}
+			}
+		})
 	}
 }

@@ -175,7 +175,7 @@ func (s *settlement) lost(d *jsDelivery, err, why error) error {
 func (j *JetStream) tell(d *jsDelivery, s *settlement, index int) error {
 	if j.options.Unconfirmed {
 		if err := j.conn.Publish(d.msg.Reply, s.word); err != nil {
-			return j.uncertain(s.op, d.name, err)
+			return j.sendFailure(s.op, d.name, err)
 		}
 		s.settled(d)
 		return nil
@@ -186,7 +186,7 @@ func (j *JetStream) tell(d *jsDelivery, s *settlement, index int) error {
 	}
 	if err := j.conn.PublishRequest(d.msg.Reply, replyTo, s.word); err != nil {
 		j.answers.unask(&s.confirmations, index)
-		return j.uncertain(s.op, d.name, err)
+		return j.sendFailure(s.op, d.name, err)
 	}
 	return nil
 }
