@@ -23,6 +23,8 @@ const (
 	// orderedPull is how long one request waits: within that, and what an
 	// answer may take, the loss of a consumer is noticed.
 	orderedPull = 3 * time.Second
+	// orderedAhead is how many messages may be fetched as signs of life.
+	orderedAhead = 1000
 	// orderedIdle is how long the server keeps a consumer that was given up.
 	orderedIdle = time.Minute
 	// orderedRemoval bounds the removal of a consumer that was given up.
@@ -58,6 +60,9 @@ type ordered struct {
 	consumed uint64 // the consumer's own count of what it has sent
 	begun    bool   // a handler has been called
 
+	fetching sync.Mutex  // held while the consumer is asked or replaced
+	ahead    []*nats.Msg // what came with signs of life
+
 	turn     sync.Mutex
 	reads    receive // the consumer
 	handling bool
@@ -80,6 +85,7 @@ func (s *jsSubscribe) inOrder(stream *jetstream.StreamInfo, pattern string) (*br
 	if err := o.create(s.ctx, o.config); err != nil {
 		return nil, err
 	}
+	s.idle, s.live = o.config.InactiveThreshold, o.keepAlive
 	o.ctx, o.halt = context.WithCancel(context.WithoutCancel(s.ctx))
 	sub := o.dispatcher.Subscription()
 	go o.read()
@@ -157,16 +163,45 @@ func (o *ordered) fetch() error {
 	if err := o.reads.awaitConnection(o.ctx, time.Now().Add(defaultWait)); err != nil {
 		return err
 	}
-	p, err := o.reads.pull(o.ctx, time.Now().Add(orderedPull))
-	for _, msg := range p.msgs {
+	msgs, err := o.await()
+	for _, msg := range msgs {
 		if err := o.next(msg); err != nil {
 			return err
 		}
 	}
+	return err
+}
+
+// await returns what there is already, or what one request brings.
+func (o *ordered) await() ([]*nats.Msg, error) {
+	o.fetching.Lock()
+	defer o.fetching.Unlock()
+	if msgs := o.ahead; len(msgs) > 0 {
+		o.ahead = nil
+		return msgs, nil
+	}
+	p, err := o.reads.pull(o.ctx, time.Now().Add(orderedPull))
 	if len(p.msgs) == 0 && err == nil {
 		err = o.compare()
 	}
-	return err
+	return p.msgs, err
+}
+
+// keepAlive asks for one message more while a handler takes its time. Without a
+// request the server would remove the consumer; it takes no other sign of life where
+// nothing is acknowledged.
+func (o *ordered) keepAlive() {
+	if !o.fetching.TryLock() {
+		return // there is a request
+	}
+	defer o.fetching.Unlock()
+	if o.ctx.Err() != nil || len(o.ahead) >= orderedAhead || !o.conn.IsConnected() {
+		return
+	}
+	p, err := o.reads.ask(o.ctx, request{batch: 1, noWait: true})
+	if err == nil {
+		o.ahead = append(o.ahead, p.msgs...)
+	}
 }
 
 // compare finds out whether the consumer has sent what never came.
@@ -224,6 +259,9 @@ func (o *ordered) renew() error {
 	case info.State.LastSeq < o.last && (o.begun || o.config.OptStartSeq == 0): // else it may begin beyond the end
 		return errShortStream
 	}
+	o.fetching.Lock()
+	defer o.fetching.Unlock()
+	o.ahead = nil
 	old, c := o.reads.queue, o.config
 	if o.begun || c.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy {
 		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartSequencePolicy, o.last+1, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -313,4 +314,54 @@ func TestJetStreamOrderedDrainInAHandler(t *testing.T) {
 		t.Errorf("%d messages were begun, want one", n)
 	}
 	eventually(t, "its consumer is removed", func() bool { return len(r.consumers()) == 0 })
+}
+
+// The server keeps the consumer while a handler takes longer than the server would
+// keep it otherwise, with messages that are still to be fetched and without.
+func TestJetStreamOrderedOutlastsASlowHandler(t *testing.T) {
+	const idle, slow = 500 * time.Millisecond, 1700 * time.Millisecond
+	const all, same = 150, 145 // the last few have one subject
+	for name, test := range map[string]struct {
+		begin broker.SubscribeOption
+		after int // what comes after those that have a subject each
+	}{
+		"from the first": {natsbroker.FromFirst(), same}, "from the last of each subject": {natsbroker.FromLastPerSubject(), all - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it takes its time
+			r := newRig(t, nil)
+			r.stream(jetstream.StreamConfig{
+				Name: "ORDERS", Subjects: []string{"orders.>"}, ConsumerLimits: jetstream.StreamConsumerLimits{InactiveThreshold: idle},
+			})
+			for n := range all {
+				r.put(fmt.Sprint("orders.", min(n, same)), strconv.Itoa(n))
+			}
+			log := newErrorLog()
+			got := make(chan *broker.Delivery, 2*all)
+			sub := subscribe(t, r, "orders.>", func(_ context.Context, d *broker.Delivery) error {
+				if n := string(d.Body); n == "50" || n == "140" {
+					time.Sleep(slow)
+				}
+				got <- d
+				return nil
+			}, natsbroker.Ordered{}, test.begin, log.option())
+			before := r.consumers()
+			wantNumbered(t, got, 0, same)
+			wantNumbered(t, got, test.after, all)
+			if names := r.consumers(); !slices.Equal(names, before) {
+				t.Errorf("the consumers are %q, and were %q", names, before)
+			}
+			r.put("orders.140", "last")
+			if last := receive(t, got, "what was published later"); string(last.Body) != "last" {
+				t.Errorf("got message %s, want the last", last.Body)
+			}
+			if _, err := sub.Drain(soon(t)); err != nil {
+				t.Error(err)
+			}
+			if len(log.rang) > 0 {
+				t.Errorf("told %v", <-log.rang)
+			}
+			wantNone(t, got)
+		})
+	}
 }

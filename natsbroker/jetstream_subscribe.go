@@ -47,7 +47,12 @@ const (
 // seconds if there is none. A loss while the messages of broker.FromLastPerSubject are
 // read may bring messages that a later one of their subject replaces. The subscription
 // ends as if the stream were deleted if a new stream of that name takes its place, or if
-// it has lost the end that was read already, as a crash of the machine can do.
+// it has lost the end that was read already, as a crash of the machine can do. Its
+// consumer is kept for as long as a handler takes: the server takes only requests for
+// a sign of life, so every 20 seconds of that one message more is fetched (or more
+// often, where the stream's consumer_limits leave a consumer less than a minute), up
+// to 1000. After that, or if the connection is down for longer than a minute, a
+// consumer is made anew, and goes on after what was handled.
 func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	const op = "subscribe"
 	if err := j.ready(ctx, op, name); err != nil {
@@ -77,6 +82,7 @@ type jsSubscribe struct {
 	name string
 	kept consumerName  // to be kept alive
 	idle time.Duration // how long the server keeps it alive by itself
+	live func()        // gives a sign of life
 }
 
 func (s *jsSubscribe) start() (*broker.Subscription, error) {
@@ -189,7 +195,7 @@ func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) 
 		return nil, err
 	}
 	n := consumerName{Stream: stream.Name, Name: c.CachedInfo().Name}
-	s.kept, s.idle = n, cfg.InactiveThreshold
+	s.kept, s.idle, s.live = n, cfg.InactiveThreshold, s.keepAlive
 	return s.consume(private{aliased{s.JetStream, n.String()}}, s.name, &n)
 }
 
@@ -261,7 +267,7 @@ func (s *jsSubscribe) untilOver(sub *broker.Subscription) {
 	for {
 		select {
 		case <-beats:
-			s.keepAlive()
+			s.live()
 		case <-sub.Done():
 			return
 		case <-s.life.Done():
