@@ -82,8 +82,8 @@ type service struct {
 	description string
 	started     time.Time
 
-	starting sync.Mutex // held while the subscriptions are made
-	answers  bool       // they are
+	starting chan struct{} // has room for the one that makes the subscriptions
+	answers  bool          // they are made; of that one
 
 	mu        sync.Mutex
 	endpoints []*endpoint
@@ -97,7 +97,7 @@ func newService(b *Broker, s Service) *service {
 	metadata := map[string]string{} // for clients that want an object
 	maps.Copy(metadata, s.Metadata)
 	return &service{
-		broker: b, description: s.Description, started: time.Now().UTC(),
+		broker: b, description: s.Description, started: time.Now().UTC(), starting: make(chan struct{}, 1),
 		identity: micro.ServiceIdentity{
 			Name: s.Name, Version: s.Version, Metadata: metadata,
 			ID: strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
@@ -105,10 +105,12 @@ func newService(b *Broker, s Service) *service {
 	}
 }
 
-// start makes the subscriptions, once.
+// start makes the subscriptions, once. Whoever comes meanwhile waits, within ctx.
 func (s *service) start(ctx context.Context) error {
-	s.starting.Lock()
-	defer s.starting.Unlock()
+	if err := s.await(ctx); err != nil {
+		return s.broker.failure("respond", "", fmt.Errorf("service %s: %w", s.identity.Name, err))
+	}
+	defer func() { <-s.starting }()
 	if s.answers {
 		return nil
 	}
@@ -128,6 +130,17 @@ func (s *service) start(ctx context.Context) error {
 	}
 	s.answers = true
 	return nil
+}
+
+func (s *service) await(ctx context.Context) error {
+	ctx, cancel := s.broker.withDeadline(ctx)
+	defer cancel()
+	select {
+	case s.starting <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // subjects are those on which a verb is for all services, for those of the name,

@@ -138,6 +138,31 @@ func TestCoreServicesAmongForeignOnes(t *testing.T) {
 	}
 }
 
+// A Respond that waits for another to make the service known waits within its
+// context.
+func TestCoreServiceStartsWithinTheContext(t *testing.T) {
+	l := linkTo(t, startServer(t).Addr().String())
+	b := connectTo(t, l.url(), &natsbroker.Options{Service: natsbroker.Service{Name: "prices", Version: "1.0.0"}}, quick)
+	l.refuse()
+	eventually(t, "the connection is down", func() bool { return !b.Conn().IsConnected() })
+	first := make(chan error, 1)
+	go func() {
+		_, err := b.Respond(soon(t), "a", answer("x"))
+		first <- err
+	}()
+	eventually(t, "the first has begun", func() bool { return b.Conn().NumSubscriptions() > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.Respond(ctx, "b", answer("x")); !errors.Is(err, context.DeadlineExceeded) || len(first) > 0 {
+		t.Errorf("got %v, want the end of its context while the first waits", err)
+	}
+	l.refusing.Store(false)
+	if err := receive(t, first, "the first"); err != nil {
+		t.Error(err)
+	}
+	respond(t, b, "b", answer("x"))
+}
+
 func TestCoreServiceRefusesBadInput(t *testing.T) {
 	nc := dial(t, startServer(t))
 	tests := []struct {
