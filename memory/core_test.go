@@ -215,6 +215,7 @@ func TestCoreBadInput(t *testing.T) {
 		"reply to a wildcard":   {send(broker.Message{Subject: "s", ReplyTo: ">"}), broker.ErrInvalid},
 		"long with reply":       {send(broker.Message{Subject: long[2001:], ReplyTo: long[1900:]}), broker.ErrTooLarge},
 		"header":                {send(broker.Message{Subject: "s", Header: broker.Header{"a": "\r\n"}}), broker.ErrInvalid},
+		"trace":                 {send(broker.Message{Subject: "s", Header: broker.Header{"Nats-Trace-Dest": "r"}}), broker.ErrInvalid},
 		"body":                  {send(text("s", strings.Repeat("x", 101))), broker.ErrTooLarge},
 		"header counts":         {send(broker.Message{Subject: "s", Body: []byte(strings.Repeat("x", 95)), Header: broker.Header{"a": "b"}}), broker.ErrTooLarge},
 		"key":                   {send(broker.Message{Subject: "s", Key: "k"}), errors.ErrUnsupported},

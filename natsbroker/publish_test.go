@@ -68,6 +68,7 @@ func TestPublishRefusesBadInput(t *testing.T) {
 		{"two halves of a long line", broker.Message{Subject: half, ReplyTo: half}, "ReplyTo", true},
 		{"header key", broker.Message{Subject: "a", Header: broker.Header{"a:b": "c"}}, "Header", false},
 		{"header injection", broker.Message{Subject: "a", Header: broker.Header{"a": "b\r\nc: d"}}, "Header[a]", false},
+		{"header that keeps it from being delivered", broker.Message{Subject: "a", Header: broker.Header{"Nats-Trace-Only": "true"}}, "Header", false},
 		{"header NUL", broker.Message{Subject: "a", Header: broker.Header{"a": "\x00"}}, "Header[a]", false},
 		{"header that would be trimmed", broker.Message{Subject: "a", Header: broker.Header{"a": " b"}}, "Header[a]", false},
 	}

@@ -47,9 +47,25 @@ func Check(m *broker.Message, native string, ignore broker.Fields) error {
 		}
 	}
 	if len(m.Header) > 0 {
-		return m.Header.Check()
+		return checkHeader(m.Header)
 	}
 	return nil
+}
+
+// traceHeaders have the server report on a message, and keep it from being
+// delivered too. It knows them in this spelling only.
+var traceHeaders = [...]string{"Nats-Trace-Only", "Nats-Trace-Dest"}
+
+func checkHeader(h broker.Header) error {
+	for _, key := range traceHeaders {
+		if _, set := h[key]; set {
+			return &broker.FieldError{
+				Field: "Header", Value: key,
+				Limit: "the server takes it for itself: it asks for a report, and may keep the message from being delivered",
+			}
+		}
+	}
+	return h.Check()
 }
 
 // CheckIgnore checks which fields are to be ignored.
