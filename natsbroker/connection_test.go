@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -139,6 +140,23 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 	if _, err := natsbroker.Connect(ctx, "nats://"+l.Addr().String(), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
+}
+
+// A dial for a reconnect may end after Connect has returned. The context of Connect
+// has no hold on its connection.
+func TestConnectLeavesLaterConnectionsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		natsbroker.BindLate(ctx, here)
+		cancel()
+		synctest.Wait()
+		go func() { _, _ = there.Write([]byte("x")) }()
+		if _, err := here.Read(make([]byte, 1)); err != nil {
+			t.Errorf("got %v of a connection that was made after Connect", err)
+		}
+		_, _ = here.Close(), there.Close()
+	})
 }
 
 func TestConnectThroughTheCallersDialer(t *testing.T) {

@@ -69,8 +69,12 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 func (d *dialer) bind(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx == nil { // released meanwhile
+		stop()
+		return
+	}
 	d.unbind = append(d.unbind, stop)
-	d.mu.Unlock()
 }
 
 func (d *dialer) release() {

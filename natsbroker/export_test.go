@@ -1,6 +1,18 @@
 package natsbroker
 
-import "context"
+import (
+	"context"
+	"net"
+
+	"github.com/nats-io/nats.go"
+)
+
+// BindLate is a dial that ends when the dialer is released already.
+func BindLate(ctx context.Context, conn net.Conn) {
+	d := newDialer(ctx, &nats.Options{})
+	d.release()
+	d.bind(ctx, conn)
+}
 
 // Unconfirmed is what no round trip has confirmed yet.
 func (b *Broker) Unconfirmed() uint64 { return b.ledger.unconfirmed() }
