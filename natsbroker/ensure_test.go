@@ -57,6 +57,17 @@ func TestEnsureCreatesAndReportsDrift(t *testing.T) {
 	}
 }
 
+// What asks for nothing in particular is no difference.
+func TestEnsureOfAnEmptyPlacement(t *testing.T) {
+	r := newRig(t, nil)
+	c := jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Placement: &jetstream.Placement{}}
+	for range 2 {
+		if e, err := r.EnsureStream(soon(t), c); err != nil || e.Drift != nil {
+			t.Errorf("got %+v, %v", e, err)
+		}
+	}
+}
+
 func TestEnsureByManyAtOnce(t *testing.T) {
 	r := newRig(t, nil)
 	var group sync.WaitGroup

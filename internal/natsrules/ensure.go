@@ -14,8 +14,8 @@ import (
 // What has no value may be missing, or nil.
 type Settings map[string]any
 
-// Differences compares what is wanted with what is there. Numbers, durations, texts
-// and lists that are zero in want are the server's to choose and are not compared;
+// Differences compares what is wanted with what is there. Numbers, durations, texts,
+// lists and structures that are zero in want are the server's to choose and are not compared;
 // policies, which are numbers of a type of their own, and switches are. Of a map
 // only the wanted keys count, since the server adds its own.
 func Differences(want, has Settings) []broker.Drift {
@@ -42,6 +42,8 @@ func (s Settings) asked(field string) bool {
 	switch {
 	case !v.IsValid():
 		return false
+	case v.Kind() == reflect.Pointer:
+		return !v.IsNil() && !v.Elem().IsZero()
 	case !v.IsZero():
 		return true
 	case v.Kind() == reflect.Bool:

@@ -33,6 +33,8 @@ func TestDifferences(t *testing.T) {
 		"nothing there":       {7, nil, "f is <nil>, want 7"},
 		"a time of elsewhere": {now, now.In(time.FixedZone("elsewhere", 3600)), ""},
 		"a time by pointer":   {&now, new(now.Add(time.Second).Round(0)), "f is " + stamp(now.Add(time.Second)) + ", want " + stamp(now)},
+		"an empty structure":  {&struct{ N int }{}, (*struct{ N int })(nil), ""},
+		"a structure":         {&struct{ N int }{7}, &struct{ N int }{8}, "f is {8}, want {7}"},
 		"keys":                {map[string]string{"k": "v"}, map[string]string{"k": "v", "server's": "own"}, ""},
 		"another value":       {map[string]string{"k": "v"}, map[string]string{"k": "w", "server's": "own"}, "f is map[k:w], want map[k:v]"},
 		"no keys there":       {map[string]string{"k": "v"}, nil, "f is map[], want map[k:v]"},
