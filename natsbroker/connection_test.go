@@ -60,6 +60,48 @@ func TestConnectNoticesFailuresInSeconds(t *testing.T) {
 	}
 }
 
+// A publish to a peer that reads no more blocks as long as a write may take.
+func TestCorePublishToAPeerThatDoesNotRead(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	l := linkTo(t, startServer(t).Addr().String())
+	b := connectTo(t, l.url(), &natsbroker.Options{RequestTimeout: time.Millisecond}, nats.FlusherTimeout(limit), nats.ReconnectWait(time.Hour))
+	l.stall(t)
+	m := broker.Message{Subject: "a", Body: make([]byte, 64<<10)}
+	var err error
+	var took time.Duration
+	sent := 0
+	for ; err == nil && sent < 2000; sent++ { // more than all buffers on the way hold
+		begun := time.Now()
+		_, err = b.Publish(t.Context(), m)
+		took = time.Since(begun)
+	}
+	if !errors.Is(err, broker.ErrUnavailable) || !errors.Is(err, broker.ErrOutcomeUnknown) || took > patience/2 {
+		t.Errorf("after %v: got %v, want ErrUnavailable of unknown outcome", took, err)
+	}
+	eventually(t, "the connection is given up", func() bool { return !b.Conn().IsConnected() })
+	if lost := b.Losses(); lost.Uncertain == 0 || lost.Uncertain > uint64(sent) || lost.Discarded != 0 {
+		t.Errorf("%+v of %d lost", lost, sent)
+	}
+}
+
+// A peer that says nothing more is left after as many pings as are set.
+func TestCorePeerThatIsSilent(t *testing.T) {
+	l := linkTo(t, startServer(t).Addr().String())
+	b := connectTo(t, l.url(), nil, nats.PingInterval(20*time.Millisecond), nats.MaxPingsOutstanding(2), quick)
+	publish(t, b, broker.Message{Subject: "a"})
+	if err := b.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	l.silence()
+	publish(t, b, broker.Message{Subject: "a"})
+	eventually(t, "the connection is given up", func() bool { return !b.Conn().IsConnected() })
+	l.cut()
+	err := b.Flush(soon(t))
+	if lost, ok := errors.AsType[*natsbroker.LossError](err); !ok || lost.Loss != (natsbroker.Loss{Uncertain: 1}) {
+		t.Errorf("got %v, want 1 uncertain", err)
+	}
+}
+
 func TestConnectRefusesBadInput(t *testing.T) {
 	for _, servers := range []string{"", " , ", "http://host", "nats://", "nats://host?name=x", "nats://host#x", "nats://u:hush@%zz", "nats://ok,ftp://u:hush@host"} {
 		b, err := natsbroker.Connect(t.Context(), servers, nil)

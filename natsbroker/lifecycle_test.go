@@ -27,6 +27,8 @@ func TestNewRefusesBadInput(t *testing.T) {
 		{"ignore", nc, natsbroker.Options{Ignore: broker.FieldReplyTo | broker.FieldKey}, "Ignore"},
 		{"no name", nc, natsbroker.Options{Subjects: map[string]string{"": "a"}}, "Subjects"},
 		{"no subject", nc, natsbroker.Options{Subjects: map[string]string{"a": ""}}, "Subjects[a]"},
+		{"a subject that would close the connection", nc, natsbroker.Options{Subjects: map[string]string{"a": "b.>.c"}}, "Subjects[a]"},
+		{"a long subject", nc, natsbroker.Options{Subjects: map[string]string{"a": strings.Repeat("b", 4001)}}, "Subjects[a]"},
 		{"bad subject", nc, natsbroker.Options{Subjects: map[string]string{"a": "b..c"}}, "Subjects[a]"},
 	}
 	for _, tt := range tests {

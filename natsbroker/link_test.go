@@ -15,6 +15,7 @@ type link struct {
 	listener net.Listener
 	slowness atomic.Int64 // of up to 64 KiB towards the client, in ns
 	mute     atomic.Bool  // nothing of what clients send arrives
+	reading  sync.RWMutex // held while nothing of what clients send is read
 	refusing atomic.Bool  // connections are taken and let go again
 	refused  atomic.Int64 // so many
 
@@ -60,6 +61,13 @@ func (n *link) slow(each time.Duration) { n.slowness.Store(int64(each)) }
 // silence swallows what the clients send from now on, until the link is cut.
 func (n *link) silence() { n.mute.Store(true) }
 
+// stall has the link read nothing more of what clients send, until the test is over.
+func (n *link) stall(tb testing.TB) {
+	tb.Helper()
+	n.reading.Lock()
+	tb.Cleanup(n.reading.Unlock)
+}
+
 // refuse breaks all connections, and lets each new one go as soon as it is made, as
 // a port does that is forwarded to a server which is not there.
 func (n *link) refuse() {
@@ -93,6 +101,8 @@ func (n *link) join(client net.Conn, server string) {
 
 func (n *link) toServer(server, client net.Conn) {
 	_, _ = io.Copy(writerFunc(func(b []byte) (int, error) {
+		n.reading.RLock()
+		defer n.reading.RUnlock()
 		if n.mute.Load() {
 			return len(b), nil
 		}

@@ -9,6 +9,17 @@ import (
 	"testing"
 )
 
+// The fast publisher is in a module of its own, which this one does without.
+func TestPitfallOfTheFastPublisher(t *testing.T) {
+	module, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(module), "github.com/nats-io/nats.go ") || strings.Contains(string(module), "orbit.go") {
+		t.Error("go.mod requires orbit.go, or is not this module's")
+	}
+}
+
 // PITFALLS.md has each of the 44 once, and names tests that there are.
 func TestPitfallsAreComplete(t *testing.T) {
 	text, err := os.ReadFile("PITFALLS.md")

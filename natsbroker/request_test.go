@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +147,54 @@ func TestRequestRefusesBadInput(t *testing.T) {
 	}
 	if _, err := b.Respond(t.Context(), "a", nil); !errors.Is(err, broker.ErrInvalid) {
 		t.Errorf("no handler: got %v, want ErrInvalid", err)
+	}
+}
+
+// nats.go keeps an entry for each request that it could not publish.
+func TestRequestsThatAreRefusedLeaveNothing(t *testing.T) {
+	s := startServer(t)
+	b := connect(t, s, &natsbroker.Options{RefuseWhileDown: true}, nats.ReconnectWait(time.Hour))
+	ask := func(ctx context.Context, m broker.Message, targets ...error) {
+		t.Helper()
+		_, err := b.Request(ctx, m)
+		wantErr(t, err, targets...)
+	}
+	ask(soon(t), broker.Message{Subject: "nobody"}, broker.ErrNoResponders)
+	ask(soon(t), broker.Message{Subject: "nobody", Body: make([]byte, 2<<20)}, broker.ErrTooLarge)
+	ask(soon(t), broker.Message{Subject: "nobody", Header: broker.Header{"k": strings.Repeat("v", 2<<20)}}, broker.ErrTooLarge)
+	ask(soon(t), broker.Message{Subject: "a..b"}, broker.ErrInvalid)
+	silent(t, s, "silent")
+	late, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	ask(late, broker.Message{Subject: "silent"}, context.DeadlineExceeded)
+	ask(late, broker.Message{Subject: "silent"}, context.DeadlineExceeded)
+	takeDown(t, s, b)
+	ask(soon(t), broker.Message{Subject: "nobody"}, broker.ErrUnavailable)
+	if n := reflect.ValueOf(b.Conn()).Elem().FieldByName("respMap").Len(); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+// A tap hears requests and answers none: nobody tells that there is no responder.
+func TestRequestUnderATap(t *testing.T) {
+	s := startServer(t)
+	b := newBroker(t, s, nil)
+	_, err := b.Request(soon(t), broker.Message{Subject: "nobody"})
+	wantErr(t, err, broker.ErrNoResponders)
+	h, heard := inbox(10)
+	subscribe(t, newBroker(t, s, nil), ">", h)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = b.Request(ctx, broker.Message{Subject: "nobody"})
+	wantUnknown(t, err, context.DeadlineExceeded)
+	if errors.Is(err, broker.ErrNoResponders) {
+		t.Errorf("got %v, though the tap took it", err)
+	}
+	if d := receive(t, heard, "the request"); d.Subject != "nobody" {
+		t.Errorf("the tap heard %s", d.Subject)
+	}
+	if n := describe(t, b, "nobody").Publish.Readers; n.V != 1 {
+		t.Errorf("%s readers, want 1: the tap", n)
 	}
 }
 

@@ -1,6 +1,7 @@
 package natsbroker_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -40,6 +41,25 @@ func TestDescribeFindsThePersistenceCliff(t *testing.T) {
 		}
 		if n := stream.CachedInfo().State.LastSeq; n != 0 {
 			t.Errorf("describing has stored %d messages in %s", n, name)
+		}
+	}
+}
+
+// Without headers a server cannot be traced: what no stream lists is unknown.
+func TestDescribeWithoutATrace(t *testing.T) {
+	s := startServer(t, withJetStream(t), func(o *server.Options) { o.NoHeaderSupport = true })
+	r := rigOn(t, s, nil)
+	r.stream(jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
+	for kind, b := range map[string]broker.Describer{"core": newBroker(t, s, nil), "JetStream": r} {
+		stored, other := describe(t, b, "orders.new").Publish, describe(t, b, "other").Publish
+		if stored.StoredBy.V != "ORDERS" || !stored.WithoutReader.V || stored.RequestReply.V {
+			t.Errorf("%s: stored by %s, without reader %s, request-reply %s", kind, stored.StoredBy, stored.WithoutReader, stored.RequestReply)
+		}
+		if by := other.StoredBy; by.State != broker.StateUnknown || !strings.Contains(by.From, "cannot be traced") {
+			t.Errorf("%s: stored by %s, from %q", kind, by, by.From)
+		}
+		if other.WithoutReader.State != broker.StateUnknown || stored.Readers.State != broker.StateUnknown || other.Readers.State != broker.StateUnknown {
+			t.Errorf("%s: without reader %s, readers %s and %s", kind, other.WithoutReader, stored.Readers, other.Readers)
 		}
 	}
 }
