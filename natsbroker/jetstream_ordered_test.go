@@ -325,7 +325,7 @@ func TestJetStreamOrderedOutlastsASlowHandler(t *testing.T) {
 		begin broker.SubscribeOption
 		after int // what comes after those that have a subject each
 	}{
-		"from the first": {natsbroker.FromFirst(), same}, "from the last of each subject": {natsbroker.FromLastPerSubject(), all - 1},
+		"from the first": {broker.FromFirst(), same}, "from the last of each subject": {broker.FromLastPerSubject(), all - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it takes its time
@@ -344,7 +344,7 @@ func TestJetStreamOrderedOutlastsASlowHandler(t *testing.T) {
 				}
 				got <- d
 				return nil
-			}, natsbroker.Ordered{}, test.begin, log.option())
+			}, broker.Ordered{}, test.begin, log.option())
 			before := r.consumers()
 			wantNumbered(t, got, 0, same)
 			wantNumbered(t, got, test.after, all)
