@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -46,6 +47,8 @@ type ledger struct {
 	made chan nats.Status // times that the connection was made, not entered yet
 	lost chan nats.Status // times that it was lost or could not be made, not entered yet
 
+	entering atomic.Bool // somebody does so
+
 	mu      sync.Mutex
 	open    bool   // something was published by the Broker, or settled unconfirmed
 	settled uint64 // of what the connection counts as sent: that, whose fate is entered
@@ -76,9 +79,11 @@ func (l *ledger) start() {
 	l.down = !isUp(l.conn.Status())
 }
 
-// note enters what has happened. It is cheap where nothing has.
+// note enters what has happened. It is cheap where nothing has. What is sent after
+// it does not belong to a connection that was lost before: who enters that may be
+// at it still, and counts what was sent.
 func (l *ledger) note() {
-	if len(l.made) == 0 && len(l.lost) == 0 {
+	if len(l.made) == 0 && len(l.lost) == 0 && !l.entering.Load() {
 		return
 	}
 	l.mu.Lock()
@@ -90,6 +95,8 @@ func (l *ledger) note() {
 // listener has no room for, so the order of events is not asked for, only whether
 // there were any. The caller holds mu.
 func (l *ledger) enter() {
+	l.entering.Store(true) // before anything is taken from the channels
+	defer l.entering.Store(false)
 	made, lost, status := l.happened()
 	if made+lost == 0 {
 		return
