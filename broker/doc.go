@@ -110,17 +110,19 @@
 // became of every message. Close never closes a connection or client that the
 // broker was given.
 //
-//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	defer stop()
 //	sub, err := b.Subscribe(ctx, "orders", handle, broker.Group("billing"))
 //	…
 //	<-ctx.Done()
+//	stop() // a second signal ends the process at once
 //	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 //	defer cancel()
 //	report, err := sub.Drain(deadline)
 //
-// A release counts as an attempt on SQS. Since no more is taken than can start,
-// a drain causes few of them.
+// A release counts as an attempt on SQS and JetStream. Since no more is taken than
+// can start, a drain causes few of them: on SQS FIFO, where one receive may bring
+// several messages of a key, those that wait for their turn.
 //
 // # Errors
 //

@@ -101,6 +101,10 @@ func (s Sequence) Compare(t Sequence) int {
 	return cmp.Or(cmp.Compare(s.hi, t.hi), cmp.Compare(s.lo, t.lo))
 }
 
+// Uint64 returns the number, as [FromSequence] takes it; ok is false where there is
+// none, or it has more than 64 bits (as SQS FIFO's have).
+func (s Sequence) Uint64() (n uint64, ok bool) { return s.lo, s.present && s.hi == 0 }
+
 // String returns the decimal number, or "" where there is none.
 func (s Sequence) String() string {
 	switch {

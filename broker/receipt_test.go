@@ -32,6 +32,9 @@ func TestSequenceAgreesWithBig(t *testing.T) {
 		if a.IsUint64() && broker.NewSequence(a.Uint64()) != p {
 			t.Fatalf("NewSequence(%v) differs", a)
 		}
+		if n, ok := p.Uint64(); ok != a.IsUint64() || ok && n != a.Uint64() {
+			t.Fatalf("%v: Uint64() = %d, %v", a, n, ok)
+		}
 	})
 }
 
@@ -43,6 +46,9 @@ func TestSequence(t *testing.T) {
 	}
 	if none.String() != "" || zero.String() != "0" {
 		t.Errorf("%q, %q", none, zero)
+	}
+	if _, ok := none.Uint64(); ok {
+		t.Error("an absent sequence has a number")
 	}
 	for _, bad := range []string{"", "-1", "1.5", "x", "340282366920938463463374607431768211456"} {
 		if q, err := broker.ParseSequence(bad); err == nil {

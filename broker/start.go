@@ -100,7 +100,7 @@ func (Start) SubscribeOption() {}
 // of room, looks like any other gap between sequence numbers.
 //
 // To go on where a process has stopped, keep the [Delivery].Sequence of what was
-// handled, and begin with [FromSequence] of the next number.
+// handled, and begin with [FromSequence] of the number after it ([Sequence].Uint64).
 //
 // If the destination is deleted the subscription ends with an error that matches
 // [ErrClosed] and [ErrNotFound]. A drain leaves what was fetched and not begun.

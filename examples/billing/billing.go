@@ -43,7 +43,7 @@ func (s *Service) Start(ctx context.Context) (*broker.Subscription, error) {
 }
 
 // bill handles one order: nil deletes it, an error brings it again, and Reject
-// puts it to rest.
+// moves it to the dead-letter queue.
 func (s *Service) bill(ctx context.Context, d *broker.Delivery) error {
 	var order struct {
 		ID    string

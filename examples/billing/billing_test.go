@@ -144,7 +144,7 @@ func TestREADME(t *testing.T) {
 		t.Fatal(err)
 	}
 	var source strings.Builder
-	for _, file := range []string{"billing.go", "billing_test.go"} {
+	for _, file := range []string{"billing.go", "billing_test.go", "example_test.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
