@@ -61,13 +61,13 @@ func TestConsumeSettlesByResult(t *testing.T) {
 		},
 		"an error releases after the backoff": {
 			func(context.Context, *broker.Delivery) error { return boom },
-			"release a 4s", broker.Counts{Failed: 1, Released: 1},
+			"release a 4s", broker.Counts{Failed: 1, Released: 1, Retried: 1},
 		},
 		"RetryAfter releases after its delay": {
 			func(context.Context, *broker.Delivery) error {
 				return fmt.Errorf("wrapped: %w", broker.RetryAfter(7*time.Second, boom))
 			},
-			"release a 7s", broker.Counts{Failed: 1, Released: 1},
+			"release a 7s", broker.Counts{Failed: 1, Released: 1, Retried: 1},
 		},
 		"Reject puts to rest": {
 			func(context.Context, *broker.Delivery) error { return fmt.Errorf("wrapped: %w", broker.Reject(boom)) },
@@ -79,15 +79,15 @@ func TestConsumeSettlesByResult(t *testing.T) {
 		},
 		"an error that cannot be read is a panic": {
 			func(context.Context, *broker.Delivery) error { return (*nilError)(nil) },
-			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1},
+			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
 		},
 		"a panic is an error": {
 			func(context.Context, *broker.Delivery) error { panic(boom) },
-			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1},
+			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
 		},
 		"Goexit is an error": {
 			func(context.Context, *broker.Delivery) error { goexit(); return nil },
-			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1},
+			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

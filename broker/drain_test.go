@@ -64,6 +64,9 @@ func TestDrainReleasesWhatHasNotStarted(t *testing.T) {
 			t.Errorf("report: got %+v, want %+v", report, want)
 		}
 		wantLog(t, r, "release k3 0s", "release k2 0s", "delete k1")
+		if got, want := sub.Counts(), (broker.Counts{Received: 3, Succeeded: 1, Deleted: 1, Released: 2}); got != want {
+			t.Errorf("counts: got %+v, want %+v", got, want)
+		}
 	})
 }
 
@@ -114,6 +117,9 @@ func TestDrainDeadlineCancelsHandlers(t *testing.T) {
 			t.Errorf("took %v, want 3s", took)
 		}
 		wantLog(t, r, "release a 0s") // interrupted work goes back at once
+		if got, want := sub.Counts(), (broker.Counts{Received: 1, Failed: 1, Released: 1, Interrupted: 1}); got != want {
+			t.Errorf("counts: got %+v, want %+v", got, want)
+		}
 	})
 }
 

@@ -83,7 +83,7 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	}
 	switch {
 	case err == nil:
-		r.settled("delete", &c.counts.Deleted, c.delete(r))
+		r.settled("delete", c.delete(r), &c.counts.Deleted)
 	case !lost: // else somebody else has the message: nothing to settle
 		r.settleFailed(err, interrupted)
 	}
@@ -111,9 +111,13 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	} else {
 		c.clearLane(r, min(delay, time.Hour)+laneGap)
 	}
+	why := &c.counts.Retried
+	if interrupted {
+		why = &c.counts.Interrupted
+	}
 	r.released(c.settle(r, func(ctx context.Context) error {
 		return ItemError(c.receiver.Release(ctx, delay, d), 0)
-	}))
+	}), why)
 }
 
 // reject reports whether that settles it: the message is at rest, or somebody
@@ -126,26 +130,28 @@ func (r *run) reject(reason *RejectError) bool {
 	if err == nil {
 		r.fate = fateFinished
 	}
-	r.settled("reject", &c.counts.Rejected, err)
+	r.settled("reject", err, &c.counts.Rejected)
 	return err == nil || errors.Is(err, ErrLeaseLost)
 }
 
-// released notes how a release ended.
-func (r *run) released(err error) {
+// released notes how a release ended, and counts it as such and as what else.
+func (r *run) released(err error, counts ...*uint64) {
 	if err == nil && r.fate != fateFinished {
 		r.fate = fateReleased
 	}
-	r.settled("release", &r.consumer.counts.Released, err)
+	r.settled("release", err, append(counts, &r.consumer.counts.Released)...)
 }
 
-// settled counts a settlement and tells of it.
-func (r *run) settled(op string, count *uint64, err error) {
+// settled counts a settlement that worked and tells of it.
+func (r *run) settled(op string, err error, counts ...*uint64) {
 	c, d := r.consumer, r.delivery
 	refused := errors.Is(err, ErrLeaseLost)
 	c.mu.Lock()
 	switch {
 	case err == nil:
-		*count++
+		for _, n := range counts {
+			*n++
+		}
 		r.rests = op != "release"
 	case !refused:
 		c.counts.Errors++

@@ -50,6 +50,8 @@ type Counts struct {
 	Panicked    uint64 // of these, by panic or Goexit
 	Deleted     uint64 // settled by a delete that was confirmed
 	Released    uint64 // given back, to come again
+	Retried     uint64 // of these, because their handlers failed
+	Interrupted uint64 // of Released, because a drain's deadline interrupted their handlers; the others had not started
 	Rejected    uint64 // put to rest at the handler's word
 	Extended    uint64 // leases renewed by a heartbeat
 	LeasesLost  uint64 // leases that ended before the message was settled, as far as it is known
