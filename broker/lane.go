@@ -6,9 +6,12 @@ import "time"
 // that it comes alone. Together they would spend an attempt on each of its own,
 // and go to the dead-letter queue with it, none of them handled. They come with
 // it every other time, when the gap is over and it has failed again. Visibility
-// timeouts are whole seconds on SQS: two are one at least. Behind a delay of more
-// than an hour they do come with it: no longer one is asked for.
+// timeouts are whole seconds on SQS: two are one at least.
 const laneGap = 2 * time.Second
+
+// longDelay is the longest that those behind a message that failed are put off
+// by. Behind a longer one they come with it: see comesAgain.
+const longDelay = time.Hour
 
 // startInLane reports whether a delivery starts now, for the caller to handle;
 // else it waits behind the earlier one of its key, or for a slot. The caller

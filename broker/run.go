@@ -109,7 +109,7 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	if interrupted {
 		c.clearLane(r, 0)
 	} else {
-		c.clearLane(r, min(delay, time.Hour)+laneGap)
+		c.clearLane(r, r.comesAgain(delay)+laneGap)
 	}
 	why := &c.counts.Retried
 	if interrupted {
@@ -118,6 +118,20 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	r.released(c.settle(r, func(ctx context.Context) error {
 		return ItemError(c.receiver.Release(ctx, delay, d), 0)
 	}), why)
+}
+
+// comesAgain is when to expect a message again that is about to be released with
+// a delay, for those behind it, which go back before. A backend may refuse a long
+// one (SQS: above 12 hours), and then the message comes as its lease ends. Where
+// it does not, those that come then wait for it at the destination.
+func (r *run) comesAgain(delay time.Duration) time.Duration {
+	if delay <= longDelay {
+		return delay
+	}
+	if end := leaseEnd(r.delivery); !end.IsZero() {
+		return min(max(time.Until(end), 0), longDelay)
+	}
+	return longDelay
 }
 
 // reject reports whether that settles it: the message is at rest, or somebody
