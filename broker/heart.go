@@ -11,6 +11,10 @@ import (
 // beatTimeout is the most that one call may take: a settlement may wait for it.
 const beatTimeout = 5 * time.Second
 
+// shortBeat is what a call gets in any case, if the lease lasts that long: with
+// less for each, a server that is slow would answer none in time.
+const shortBeat = time.Second
+
 // beatsApart keeps the retries of a failing heartbeat apart: a lease has room for
 // no more than so many.
 const beatsApart = 20
@@ -103,17 +107,18 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	return wake.Sub(now), !wake.IsZero()
 }
 
-// extend renews the leases of some deliveries in one call. A call that hangs is
+// extend renews the leases of some deliveries in one call. One that hangs is
 // given up after half of what is left of the first of them to end, for another
-// try.
+// try; but where that is short, a slow server may take all of it.
 func (c *consumer) extend(due []*run, called chan struct{}) {
-	deadline := leaseEnd(due[0].delivery)
+	first := due[0].givesUp()
 	for _, r := range due {
-		if end := leaseEnd(r.delivery); end.Before(deadline) {
-			deadline = end
+		if end := r.givesUp(); end.Before(first) {
+			first = end
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.base, min(time.Until(deadline)/2, beatTimeout))
+	left := time.Until(first)
+	ctx, cancel := context.WithTimeout(c.base, min(max(left/2, min(left, shortBeat)), beatTimeout))
 	err := c.receiver.Extend(ctx, c.lease, deliveries(due)...)
 	cancel()
 

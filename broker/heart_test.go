@@ -231,3 +231,46 @@ func TestHandleWithoutLeaseEnd(t *testing.T) {
 		}
 	})
 }
+
+// A server that takes most of what is left of a short lease still renews it; and
+// one that hangs once does not cost a long lease.
+func TestHeartbeatOnASlowServer(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lease time.Duration
+		call  func(n int) time.Duration // how long the n-th takes
+	}{
+		{"a short lease", time.Second, func(int) time.Duration { return 400 * time.Millisecond }},
+		{"calls that hang now and then", 30 * time.Second, func(n int) time.Duration { return time.Duration(n%2) * time.Hour }},
+		{"a lease of some seconds whose first call hangs", 5 * time.Second, func(n int) time.Duration { return time.Duration(n%2) * time.Hour }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				n := 0
+				r.extend = func(ctx context.Context, _ *fakeHandle) error {
+					n++
+					answer := time.NewTimer(c.call(n))
+					defer answer.Stop()
+					select {
+					case <-answer.C:
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+					time.Sleep(10 * c.lease)
+					return context.Cause(ctx)
+				})
+				for i := range 50 { // with chance
+					r.put(c.lease, message(fmt.Sprint(i), ""))
+				}
+				time.Sleep(600 * c.lease)
+				drain(t, sub)
+				if got := sub.Counts(); got.Deleted != 50 || got.LeasesLost != 0 {
+					t.Errorf("%d calls, %+v", n, got)
+				}
+			})
+		})
+	}
+}
