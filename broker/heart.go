@@ -167,6 +167,10 @@ func notRenewed(r *run) error {
 	return fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
 }
 
+func errOver(r *run) error {
+	return fmt.Errorf("%w: it ended before the handler could start, at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
+}
+
 // loseLocked notes that a lease is lost and cancels its handler. The caller
 // holds mu, and calls tellLost afterwards.
 func (c *consumer) loseLocked(r *run, cause error) {

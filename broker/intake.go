@@ -246,7 +246,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
 		c.scheduleBeat(r, now)
-		if begun || !c.startInLane(r) {
+		if begun || !c.startInLane(r, now) {
 			continue
 		}
 		if own != nil {

@@ -16,10 +16,10 @@ const longDelay = time.Hour
 // startInLane reports whether a delivery starts now, for the caller to handle;
 // else it waits behind the earlier one of its key, or for a slot. The caller
 // holds mu.
-func (c *consumer) startInLane(r *run) bool {
+func (c *consumer) startInLane(r *run, now time.Time) bool {
 	key := r.delivery.Key
 	if key == "" {
-		return c.start(r)
+		return c.start(r, now)
 	}
 	if first := c.lanes[key]; first != nil {
 		first.behind = append(first.behind, r)
@@ -27,29 +27,31 @@ func (c *consumer) startInLane(r *run) bool {
 		return false
 	}
 	c.lanes[key] = r
-	return c.start(r)
+	return c.start(r, now)
 }
 
 // start takes a slot for a delivery, or lets it wait for one, after those that
 // wait already: a key that never runs dry does not keep its slot. Once a drain has
 // begun it waits for stopIntake, which gives it back. The caller holds mu, and
 // handles the delivery if it has a slot.
-func (c *consumer) start(r *run) bool {
+func (c *consumer) start(r *run, now time.Time) bool {
 	if c.begun || c.running >= c.concurrency || len(c.ready) > 0 {
 		c.ready = append(c.ready, r)
 		return false
 	}
-	c.takeSlot(r)
+	c.takeSlot(r, now)
 	return true
 }
 
 // takeSlot is for a delivery that starts. The caller holds mu.
-func (c *consumer) takeSlot(r *run) {
+func (c *consumer) takeSlot(r *run, now time.Time) {
 	c.running++
-	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
-	if r.delivery.Key != "" {
-		r.started = time.Now()
+	if !r.lost && r.over(now) { // already as it was received, or nobody has noticed
+		c.loseLocked(r, errOver(r))
+		r.untold = true
 	}
+	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
+	r.started = now
 }
 
 // finished takes a delivery out of hand that is settled, or left, and starts
@@ -125,7 +127,7 @@ func (c *consumer) nextInLane(r *run) *run {
 	r.behind = nil
 	c.behind--
 	c.lanes[key] = next
-	if !c.start(next) {
+	if !c.start(next, time.Now()) {
 		return nil
 	}
 	return next
@@ -140,7 +142,7 @@ func (c *consumer) nextReady() *run {
 	next := c.ready[0]
 	c.ready[0] = nil
 	c.ready = c.ready[1:]
-	c.takeSlot(next)
+	c.takeSlot(next, time.Now())
 	return next
 }
 

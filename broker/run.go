@@ -13,13 +13,16 @@ type run struct {
 	consumer  *consumer
 	cancel    context.CancelCauseFunc
 	received  time.Time
-	started   time.Time // set if it has a key
+	started   time.Time
 	renewable bool      // the handle tells when the lease ends
 	deletion  deletion
 	fate      fate
 
-	late, exhausted bool // set as it starts: its lease is lost, or its attempts are used up
-	next            *run // started in its place as it ended
+	// Set as it starts:
+	late, exhausted bool // its lease is lost, or its attempts are used up
+	untold          bool // its lease was lost just then
+
+	next *run // started in its place as it ended
 
 	// Guarded by the consumer's mu:
 	before, after *run          // in hand
@@ -66,7 +69,7 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 		r.fate = fateFinished
 	}
 	c.mu.Lock()
-	if !r.started.IsZero() {
+	if d.Key != "" {
 		c.handlerTime = max(c.handlerTime+(time.Since(r.started)-c.handlerTime)/8, 1)
 	}
 	c.countResult(err)
@@ -229,5 +232,9 @@ func (r *run) rest() {
 func (r *run) skip() {
 	c := r.consumer
 	defer c.finished(r)
-	c.tell(r, r.delivery, context.Cause(r))
+	cause := context.Cause(r)
+	if r.untold {
+		c.tellLost(r, cause)
+	}
+	c.tell(r, r.delivery, cause)
 }
