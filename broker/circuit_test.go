@@ -187,3 +187,44 @@ func TestCircuitClosesOnRetryAfter(t *testing.T) {
 		drain(t, sub)
 	})
 }
+
+// Each trial that fails doubles the pause, up to 16 times.
+func TestCircuitPauseGrowsToSixteenTimes(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		var pauses []int // in minutes
+		last := time.Now()
+		sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+			pauses = append(pauses, int(time.Since(last)/time.Minute))
+			last = time.Now()
+			return errors.New("down")
+		}, broker.Circuit{Failures: 1, Pause: time.Minute})
+		for i := range 9 {
+			r.put(0, message(fmt.Sprint(i), ""))
+		}
+		time.Sleep(24 * time.Hour)
+		drain(t, sub)
+		if want := []int{0, 1, 2, 4, 8, 16, 16, 16, 16}; !slices.Equal(pauses, want) {
+			t.Errorf("pauses of %v minutes, want %v", pauses, want)
+		}
+	})
+}
+
+// Work that a drain interrupts says nothing of the handler.
+func TestCircuitIgnoresInterruptedWork(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, broker.Circuit{Failures: 1, Pause: time.Hour}, broker.Concurrency(2))
+		r.put(time.Hour, message("a", ""), message("b", ""))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if report, _ := sub.Drain(ctx); report.Released != 2 {
+			t.Errorf("%+v, want both released", report)
+		}
+		if err := sub.Snapshot().Open; err != nil {
+			t.Errorf("the circuit is open because of %v", err)
+		}
+	})
+}

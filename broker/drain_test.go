@@ -95,6 +95,34 @@ func (*lateReceiver) Receive(ctx context.Context, _ string, _ int, _ ...broker.R
 	return []*broker.Delivery{message("late", "")}, nil
 }
 
+func TestDrainEndsPausesOfTheIntake(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails bool
+		opts  []broker.SubscribeOption
+	}{
+		"after a failed receive": {true, nil},
+		"by a rate":              {false, []broker.SubscribeOption{broker.Rate(0.001)}},
+		"by the circuit":         {false, []broker.SubscribeOption{broker.Circuit{Failures: 1, Pause: time.Hour}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *fakeReceiver) {
+				if c.fails {
+					r.receive = func() error { return broker.ErrUnavailable }
+				}
+				sub := consume(t, r, func(context.Context, *broker.Delivery) error { return errors.New("down") }, c.opts...)
+				r.put(0, message("a", ""), message("b", ""))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				began := time.Now()
+				drain(t, sub)
+				if took := time.Since(began); took != 0 {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestDrainDeadlineCancelsHandlers(t *testing.T) {
 	bubble(t, func(t *testing.T, r *fakeReceiver) {
 		sub := consume(t, r, func(ctx context.Context, _ *broker.Delivery) error {

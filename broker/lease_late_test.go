@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,4 +57,35 @@ func TestLeaseOverOnArrival(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What has lost its lease while it waited for a slot does not start either.
+func TestLeaseLostWhileWaitingForASlot(t *testing.T) {
+	bubble(t, func(t *testing.T, r *fakeReceiver) {
+		r.extend = func(context.Context, *fakeHandle) error { return broker.ErrLeaseLost }
+		var ran, told []string
+		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
+			ran = append(ran, d.ID)
+			if d.ID == "slow" {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}, broker.Prefetch(2), broker.OnError(func(_ context.Context, d *broker.Delivery, err error) {
+			if errors.Is(err, broker.ErrLeaseLost) {
+				told = append(told, d.ID)
+			}
+		}))
+		r.put(time.Hour, message("slow", ""))
+		r.put(30*time.Second, message("lost", ""))
+		r.put(time.Hour, message("next", ""))
+		time.Sleep(time.Hour / 4)
+		drain(t, sub)
+		wantLog(t, r, "delete slow", "delete next")
+		if len(ran) != 2 || ran[1] != "next" || len(told) == 0 || slices.Contains(told, "next") {
+			t.Errorf("handlers ran of %q, told of lost leases of %q", ran, told)
+		}
+		if n := sub.Counts(); n.LeasesLost != 1 || n.Received != 3 || n.Succeeded != 2 {
+			t.Errorf("%+v", n)
+		}
+	})
 }
