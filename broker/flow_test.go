@@ -176,8 +176,9 @@ func TestPollsGrowUnderLoadAndFallToOne(t *testing.T) {
 		}
 		sub := consume(t, r, succeed, broker.Concurrency(64), broker.Batch(10))
 		time.Sleep(time.Minute)
-		if n := r.most.Load(); n < 2 || n > 6 {
-			t.Errorf("at most %d receives at once, want 2 to 6 for 64 slots", n)
+		// six full batches, and one of what is left
+		if n := r.most.Load(); n < 2 || n > 7 {
+			t.Errorf("at most %d receives at once, want 2 to 7 for 64 slots", n)
 		}
 		if n := r.polls.Load(); n != 1 {
 			t.Errorf("%d receives wait while idle, want 1", n)

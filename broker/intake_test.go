@@ -161,8 +161,9 @@ func TestIntakeNoticesTheEndOfAnOutage(t *testing.T) {
 		if longest > soon {
 			t.Errorf("%v without a receive, want %v at most", longest, soon)
 		}
-		if n, most := int(r.calls.Load()), int(outage/(soon/2))+10; n > most {
-			t.Errorf("%d receives in an hour, want at most %d", n, most)
+		// drawn evenly from 0.1 to 5 s: 1412 pauses fill an hour, with a deviation of 21
+		if n := r.calls.Load(); n > 1550 {
+			t.Errorf("%d receives in an hour, want at most 1550", n)
 		}
 	})
 }

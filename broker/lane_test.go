@@ -195,8 +195,10 @@ func TestManyBusyKeysFillTheSlots(t *testing.T) {
 				if n := sub.Snapshot().Behind; n == 0 || n > c.behind {
 					t.Errorf("%d behind others, want 1 to %d", n, c.behind)
 				}
-				if took, least := <-over, keys*each/slots*c.work; took > least*6/5 {
-					t.Errorf("took %v, want %v and a fifth more", took, least)
+				took, least := <-over, keys*each/slots*c.work
+				t.Logf("took %v", took)
+				if took > least*5/4 {
+					t.Errorf("took %v, want %v and a quarter more", took, least)
 				}
 				drain(t, sub)
 				if err := q.Close(t.Context()); err != nil {

@@ -14,7 +14,7 @@ type run struct {
 	cancel    context.CancelCauseFunc
 	received  time.Time
 	started   time.Time
-	renewable bool      // the handle tells when the lease ends
+	renewable bool // the handle tells when the lease ends
 	deletion  deletion
 	fate      fate
 
