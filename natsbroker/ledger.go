@@ -79,11 +79,11 @@ func (l *ledger) start() {
 	l.down = !isUp(l.conn.Status())
 }
 
-// note enters what has happened. It is cheap where nothing has. What is sent after
-// it does not belong to a connection that was lost before: who enters that may be
-// at it still, and counts what was sent.
+// note enters what has happened if a connection was lost, before more is counted as
+// sent: whoever enters that at this time counts what was sent. It is cheap where
+// none was lost.
 func (l *ledger) note() {
-	if len(l.made) == 0 && len(l.lost) == 0 && !l.entering.Load() {
+	if len(l.lost) == 0 && !l.entering.Load() {
 		return
 	}
 	l.mu.Lock()
