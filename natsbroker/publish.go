@@ -14,7 +14,8 @@ import (
 // Publish hands the message to the client's write buffer and returns
 // [broker.OutcomeSent]. It honours ReplyTo; of the other optional fields core
 // NATS can honour none. Body and headers together may have as many bytes as
-// the server's max_payload allows.
+// the server's max_payload allows. The headers Nats-Trace-Only and Nats-Trace-Dest are
+// refused: with them the server may deliver a message to nobody.
 //
 // While the connection is down, messages wait in the client's buffer (8 MiB
 // unless the connection's owner changed nats.ReconnectBufSize) and are sent
