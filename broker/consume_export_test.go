@@ -13,3 +13,10 @@ func ConsumeByChance(ctx context.Context, chance func(*Delivery) float64, r Rece
 	c.begins()
 	return &c.Subscription, nil
 }
+
+// Lanes returns how many keys a subscription remembers.
+func Lanes(s *Subscription) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.consumer.lanes)
+}
