@@ -119,12 +119,16 @@ func TestCircuitIsDecidedByTheTrial(t *testing.T) {
 						}
 					case strings.HasPrefix(d.ID, "good"):
 						return nil
+					case d.ID == "bad 3": // the slots of the others are free by then, and a receive under way
+						time.Sleep(time.Second / 2)
 					}
 					return errors.New("down")
 				}, broker.Circuit{Failures: 3, Pause: time.Minute}, broker.Concurrency(4))
 				r.put(0, message("straggler", ""), message("bad 1", ""), message("bad 2", ""), message("bad 3", ""))
 				time.Sleep(time.Second)
-				r.put(0, message("good 0", ""), message("good 1", ""), message("good 2", "")) // the first for the receive under way
+				r.put(0, message("good 0", "")) // for the receive under way
+				synctest.Wait()
+				r.put(0, message("good 1", ""), message("good 2", ""))
 				time.Sleep(88 * time.Second)
 				if n := sub.Counts().Received; n != 5 || sub.Snapshot().Open == nil {
 					t.Errorf("%d received, open because of %v", n, sub.Snapshot().Open)
@@ -134,12 +138,10 @@ func TestCircuitIsDecidedByTheTrial(t *testing.T) {
 					"straggler": 0, "bad 1": 0, "bad 2": 0, "bad 3": 0,
 					"good 0": time.Second, "good 1": 90 * time.Second, "good 2": 90 * time.Second,
 				}
-				mu.Lock()
-				defer mu.Unlock()
+				drain(t, sub)
 				if sub.Snapshot().Open != nil || !maps.Equal(calls, want) {
 					t.Errorf("open because of %v, called at %v, want %v", sub.Snapshot().Open, calls, want)
 				}
-				drain(t, sub)
 			})
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +64,7 @@ func TestLeaseOverOnArrival(t *testing.T) {
 func TestLeaseLostWhileWaitingForASlot(t *testing.T) {
 	bubble(t, func(t *testing.T, r *fakeReceiver) {
 		r.extend = func(context.Context, *fakeHandle) error { return broker.ErrLeaseLost }
+		var mu sync.Mutex
 		var ran, told []string
 		sub := consume(t, r, func(_ context.Context, d *broker.Delivery) error {
 			ran = append(ran, d.ID)
@@ -72,6 +74,8 @@ func TestLeaseLostWhileWaitingForASlot(t *testing.T) {
 			return nil
 		}, broker.Prefetch(2), broker.OnError(func(_ context.Context, d *broker.Delivery, err error) {
 			if errors.Is(err, broker.ErrLeaseLost) {
+				mu.Lock()
+				defer mu.Unlock()
 				told = append(told, d.ID)
 			}
 		}))
