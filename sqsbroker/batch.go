@@ -81,7 +81,7 @@ func skipOthers(ms []broker.Message, errs []error) {
 
 // skipped is the error of a message that was not sent because of another one's.
 // retryable is whether sending both again may work.
-func skipped(subject string, retryable bool) error {
+func skipped(subject string, retryable bool) *broker.Error {
 	return &broker.Error{Backend: backend, Op: opPublish, Subject: subject, Kind: broker.ErrSkipped, Retryable: retryable}
 }
 
@@ -272,6 +272,7 @@ func (s *shipment) giveUp(call []item, err error) {
 		e := &broker.Error{Backend: backend, Op: opPublish, Subject: it.message.Subject, Err: err}
 		if it.sent() {
 			e.Err = errors.Join(err, it.parcel.err)
+			e = it.parcel.doubtful(e)
 		}
 		s.fail(it, e)
 	}

@@ -3,9 +3,15 @@ package sqsbroker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -66,6 +72,94 @@ type discard struct{}
 func (discard) Header() http.Header         { return http.Header{} }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
+
+// An entry that SQS fails may have been stored all the same, by an earlier try
+// of the call or by an earlier call: whatever fails it in the end, the outcome
+// is unknown.
+func TestOutcomeOfAnEntry(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		sender bool
+		calls  int           // after the one whose answer is lost
+		within time.Duration // of the caller's patience; 0: no end
+		alone  bool
+	}{
+		{"the sender's fault", true, 1, 0, false},
+		{"SQS's fault, for good", false, entryTries, 0, false},
+		{"no time for another call", false, 1, entryPause.Min / 4, false},
+		{"of a caller that shares a call", true, 1, 0, true},
+		{"of such a caller, without time for another call", false, 1, entryPause.Min / 4, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, "jobs")
+				r.none(t, "jobs")
+				calls := 0
+				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+					if action != "SendMessageBatch" {
+						time.Sleep(time.Millisecond) // so that the others wait and share a call
+						return false
+					}
+					if calls++; calls == 1 {
+						next.ServeHTTP(discard{}, req)
+						panic(http.ErrAbortHandler)
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+					entry := `{"Id":"%d","Code":"InternalError","SenderFault":` + strconv.FormatBool(c.sender) + `}`
+					_, _ = fmt.Fprintf(w, `{"Failed":[`+entry+`,`+entry+`]}`, 0, 1)
+					return true
+				})
+				errs := r.sendTwo(t, c.alone, c.within)
+				r.setFault(nil)
+				stored, err := r.Receive(t.Context(), "jobs", 10)
+				if err != nil || len(stored) < 2 {
+					t.Fatalf("%d messages are stored, %v", len(stored), err)
+				}
+				for i, err := range errs {
+					wantError(t, fmt.Sprint("message ", i), err, broker.ErrOutcomeUnknown, broker.ErrUnavailable)
+				}
+				if calls != 1+c.calls {
+					t.Errorf("%d calls, want %d", calls, 1+c.calls)
+				}
+			})
+		})
+	}
+}
+
+// sendTwo sends two messages in a call, and returns their errors: a batch, or
+// behind one that is alone.
+func (r *rig) sendTwo(t *testing.T, alone bool, within time.Duration) []error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if within > 0 {
+		// The AWS client pauses before the second try for as long as it likes.
+		fault := r.fault
+		r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+			done := fault(action, w, req, next)
+			if done {
+				time.AfterFunc(within, cancel)
+			}
+			return done
+		})
+	}
+	if !alone {
+		_, err := r.PublishBatch(ctx, letters(2))
+		return []error{broker.ItemError(err, 0), broker.ItemError(err, 1)}
+	}
+	errs := make([]error, 3)
+	var all sync.WaitGroup
+	for i, m := range letters(3) {
+		all.Go(func() { _, errs[i] = r.Publish(ctx, m) })
+		synctest.Wait()
+	}
+	all.Wait()
+	if errs[0] != nil {
+		t.Error(errs[0])
+	}
+	return errs[1:]
+}
 
 // sendAPI fails each send with an error, and knows every queue.
 type sendAPI struct {

@@ -43,6 +43,7 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 		e := notCalled(opPublish, m.Subject, err)
 		if !e.OutcomeUnknown { // else p is still in a call
 			e.Err = errors.Join(e.Err, p.err)
+			e = p.doubtful(e)
 		}
 		return broker.Receipt{}, e
 	}

@@ -31,6 +31,7 @@ type parcel struct {
 	receipt broker.Receipt
 	err     error
 	again   bool // it may be sent again: SQS failed this one entry, by its own fault
+	maybe   bool // a call that did not say so may have stored it, whatever a later one says
 	tries   int
 }
 
@@ -83,9 +84,9 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 	out, err := b.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: entries}, tries.watch, takenInTime)
 	if err != nil {
 		for _, p := range call {
-			p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
+			p.failed(ctx, err, tries.outcomeUnknown(err))
 		}
-		if len(call) > 1 && errors.Is(call[0].err, broker.ErrInvalid) && !errors.Is(call[0].err, broker.ErrOutcomeUnknown) {
+		if len(call) > 1 && errors.Is(call[0].err, broker.ErrInvalid) && !tries.outcomeUnknown(err) {
 			b.sendApart(ctx, url, call)
 		}
 		return
@@ -101,7 +102,7 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 	}
 	for _, e := range out.Failed {
 		if i, ok := entryIndex(e.Id, len(call)); ok {
-			call[i].err = call[i].queue.fail(ctx, opPublish, call[i].subject, entryError(e))
+			call[i].failed(ctx, entryError(e), tries.maybe)
 			call[i].again = !e.SenderFault && call[i].tries < entryTries
 		}
 	}
@@ -117,11 +118,11 @@ func (b *Broker) sendApart(ctx context.Context, url string, call []*parcel) {
 	for _, p := range call {
 		p.queue.doubt() // what is known of it let the message through
 		if first := failed[p.key]; first != nil {
-			p.err = skipped(p.subject, first.Retryable)
+			p.err = p.doubtful(skipped(p.subject, first.Retryable))
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			p.err = notCalled(opPublish, p.subject, err)
+			p.err = p.doubtful(notCalled(opPublish, p.subject, err))
 		} else {
 			p.err = nil
 			b.sendOne(ctx, url, p)
@@ -162,10 +163,23 @@ func (b *Broker) sendOne(ctx context.Context, url string, p *parcel) {
 		DelaySeconds:            p.entry.DelaySeconds,
 	}, tries.watch, takenInTime)
 	if err != nil {
-		p.err = p.queue.sendFailed(ctx, opPublish, p.subject, err, &tries)
+		p.failed(ctx, err, tries.outcomeUnknown(err))
 		return
 	}
 	p.stored(out.MessageId, out.SequenceNumber, out.MD5OfMessageAttributes)
+}
+
+// failed takes an error of a call, in which the message may have been stored.
+func (p *parcel) failed(ctx context.Context, err error, maybe bool) {
+	p.maybe = p.maybe || maybe
+	p.err = p.doubtful(p.queue.fail(ctx, opPublish, p.subject, err))
+}
+
+// doubtful has an error of the parcel tell that an earlier call, or try of one,
+// may have stored the message all the same.
+func (p *parcel) doubtful(e *broker.Error) *broker.Error {
+	e.OutcomeUnknown = e.OutcomeUnknown || p.maybe
+	return e
 }
 
 // stored takes SQS's answer. A digest that differs says that SQS has stored
