@@ -69,6 +69,19 @@ func (b *Broker) intact(digest *string, attrs map[string]types.MessageAttributeV
 	return digest == nil || b.trusting || *digest == digestOf(attrs)
 }
 
+// sameForm gives system attributes the type of the others, whose MD5 is made in
+// the same way.
+func sameForm(system map[string]types.MessageSystemAttributeValue) map[string]types.MessageAttributeValue {
+	if len(system) == 0 {
+		return nil
+	}
+	attrs := make(map[string]types.MessageAttributeValue, len(system))
+	for name, a := range system {
+		attrs[name] = types.MessageAttributeValue{DataType: a.DataType, StringValue: a.StringValue, BinaryValue: a.BinaryValue}
+	}
+	return attrs
+}
+
 // digestOf is SQS's MD5 of message attributes (DG sqs-message-metadata): sorted
 // by name, of each the name, the data type, a byte that tells text from binary,
 // and the value, all but that byte behind their lengths.

@@ -163,10 +163,15 @@ func TestRejectedContents(t *testing.T) {
 	})
 }
 
-var digest = regexp.MustCompile(`"MD5OfMessageAttributes":"[0-9a-f]{8}`)
+// The digests of attributes in an answer.
+const (
+	digest       = "MD5OfMessageAttributes"
+	systemDigest = "MD5OfMessageSystemAttributes"
+)
 
-// damage changes the n-th digest of attributes in the answers of an action.
-func (r *rig) damage(action string, n int) {
+// damage changes the n-th digest of that name in the answers of an action.
+func (r *rig) damage(action, digest string, n int) {
+	digests := regexp.MustCompile(`"` + digest + `":"[0-9a-f]{8}`)
 	r.setFault(func(a string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
 		if a != action {
 			return false
@@ -174,9 +179,9 @@ func (r *rig) damage(action string, n int) {
 		answer := httptest.NewRecorder()
 		next.ServeHTTP(answer, req)
 		i := 0
-		body := digest.ReplaceAllStringFunc(answer.Body.String(), func(s string) string {
+		body := digests.ReplaceAllStringFunc(answer.Body.String(), func(s string) string {
 			if i++; i == n {
-				return `"MD5OfMessageAttributes":"00000000`
+				return `"` + digest + `":"00000000`
 			}
 			return s
 		})
@@ -189,21 +194,25 @@ func (r *rig) damage(action string, n int) {
 }
 
 func TestDigestOfASend(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig) {
-		r.create(t, "jobs")
-		m := broker.Message{Subject: "jobs", Body: []byte("x"), Header: broker.Header{"a": "1", "b": "2"}}
-		r.damage("SendMessage", 1)
-		_, err := r.Publish(t.Context(), m)
-		wantError(t, "Publish", err, broker.ErrUnavailable, broker.ErrOutcomeUnknown)
-		r.damage("SendMessageBatch", 2)
-		_, err = r.PublishBatch(t.Context(), []broker.Message{m, m, m})
-		for i := range 3 {
-			if item := broker.ItemError(err, i); (item != nil) != (i == 1) {
-				t.Errorf("message %d: got %v", i, item)
-			}
-		}
-		wantError(t, "PublishBatch", broker.ItemError(err, 1), broker.ErrOutcomeUnknown)
-	})
+	for _, name := range []string{digest, systemDigest} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, "jobs")
+				m := broker.Message{Subject: "jobs", Body: []byte("x"), Header: broker.Header{"a": "1", "b": "2", "AWSTraceHeader": "Root=1-5759e988"}}
+				r.damage("SendMessage", name, 1)
+				_, err := r.Publish(t.Context(), m)
+				wantError(t, "Publish", err, broker.ErrUnavailable, broker.ErrOutcomeUnknown)
+				r.damage("SendMessageBatch", name, 2)
+				_, err = r.PublishBatch(t.Context(), []broker.Message{m, m, m})
+				for i := range 3 {
+					if item := broker.ItemError(err, i); (item != nil) != (i == 1) {
+						t.Errorf("message %d: got %v", i, item)
+					}
+				}
+				wantError(t, "PublishBatch", broker.ItemError(err, 1), broker.ErrOutcomeUnknown)
+			})
+		})
+	}
 }
 
 // What is damaged is left out, and on a FIFO queue what follows it in its group.
@@ -220,7 +229,7 @@ func TestDigestOfAReceive(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r.damage("ReceiveMessage", 2)
+			r.damage("ReceiveMessage", digest, 2)
 			ds, err := r.Receive(t.Context(), c.queue, 10)
 			if got := strings.Join(bodies(ds), ""); err != nil || got != c.want {
 				t.Errorf("%s: got %q, %v; want %q", c.queue, got, err, c.want)
@@ -236,7 +245,7 @@ func TestNothingButDamage(t *testing.T) {
 		if _, err := r.Publish(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		r.damage("ReceiveMessage", 1)
+		r.damage("ReceiveMessage", digest, 1)
 		_, err := r.Receive(t.Context(), "jobs", 10)
 		wantError(t, "Receive", err, broker.ErrUnavailable)
 		trusting, err := New(r.server.Client(func(o *sqs.Options) { o.DisableMessageChecksumValidation = true }), nil)

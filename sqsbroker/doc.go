@@ -42,8 +42,9 @@
 // is sent: keep large bodies in a store such as S3, and send where they are (the
 // claim-check pattern).
 //
-// SQS's MD5s are verified: of bodies by the AWS client, of attributes here,
-// unless the client is configured with DisableMessageChecksumValidation.
+// SQS's MD5s are verified: of bodies by the AWS client, of attributes here (that
+// of AWSTraceHeader, which receives have none for, after a send), unless the
+// client is configured with DisableMessageChecksumValidation.
 //
 // Key is the message group of a FIFO queue, Tenant that of a Standard queue
 // (fair queues), DedupID a FIFO queue's deduplication id. ReplyTo and TTL are

@@ -203,7 +203,8 @@ func (q *queue) sendCopy(ctx context.Context, op, subject string, in *sqs.SendMe
 	if err != nil {
 		return q.sendFailed(ctx, op, subject, err, &tries)
 	}
-	if !q.broker.intact(out.MD5OfMessageAttributes, in.MessageAttributes) {
+	if !q.broker.intact(out.MD5OfMessageAttributes, in.MessageAttributes) ||
+		!q.broker.intact(out.MD5OfMessageSystemAttributes, sameForm(in.MessageSystemAttributes)) {
 		return &broker.Error{
 			Backend: backend, Op: op, Subject: subject, Kind: broker.ErrUnavailable, Err: errDamaged,
 			Retryable: true, OutcomeUnknown: true,

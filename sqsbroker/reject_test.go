@@ -294,11 +294,11 @@ func TestRejectWhoseDeleteFails(t *testing.T) {
 }
 
 // damage lets the answers to one action bear the digest of other attributes.
-func damage(action string) func(string, http.ResponseWriter, *http.Request, http.Handler) bool {
+func damage(action, digest string) func(string, http.ResponseWriter, *http.Request, http.Handler) bool {
 	return func(a string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
 		if a == action {
 			rewrite(w, req, next, func(answer map[string]any) {
-				answer["MD5OfMessageAttributes"] = strings.Repeat("0", 32)
+				answer[digest] = strings.Repeat("0", 32)
 			})
 		}
 		return a == action
@@ -321,12 +321,19 @@ func rewrite(w http.ResponseWriter, req *http.Request, next http.Handler, change
 
 // The original of a damaged copy is not deleted.
 func TestCopiesAreVerified(t *testing.T) {
+	for _, name := range []string{digest, systemDigest} {
+		t.Run(name, func(t *testing.T) { copiesAreVerified(t, name) })
+	}
+}
+
+func copiesAreVerified(t *testing.T, name string) {
+	t.Helper()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "dead")
 		r.create(t, "jobs", "RedrivePolicy", redriveTo("dead", "3"))
 		r.publish(t, "jobs", "", "a")
 		d := r.take(t, "jobs", 1)[0]
-		r.setFault(damage("SendMessage"))
+		r.setFault(damage("SendMessage", name))
 		wantError(t, "Reject", r.Reject(t.Context(), "spoilt", d), broker.ErrUnavailable, broker.ErrOutcomeUnknown)
 		if err := r.Extend(t.Context(), time.Minute, d); err != nil {
 			t.Errorf("the message is not leased any more: %v", err)
@@ -340,7 +347,7 @@ func TestCopiesAreVerified(t *testing.T) {
 		}
 
 		sleep(time.Second)
-		r.setFault(damage("SendMessage"))
+		r.setFault(damage("SendMessage", name))
 		report, err := r.Redrive(t.Context(), "dead", RedriveOptions{})
 		wantError(t, "Redrive", err, broker.ErrUnavailable, broker.ErrOutcomeUnknown)
 		if s, err := r.server.Stats("dead"); err != nil || s.Visible != 2 || report.Moved != 0 {

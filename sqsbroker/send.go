@@ -97,7 +97,7 @@ func (b *Broker) send(ctx context.Context, url string, call []*parcel) {
 	for _, e := range out.Successful {
 		if i, ok := entryIndex(e.Id, len(call)); ok {
 			call[i].err = nil
-			call[i].stored(e.MessageId, e.SequenceNumber, e.MD5OfMessageAttributes)
+			call[i].stored(e.MessageId, e.SequenceNumber, e.MD5OfMessageAttributes, e.MD5OfMessageSystemAttributes)
 		}
 	}
 	for _, e := range out.Failed {
@@ -166,7 +166,7 @@ func (b *Broker) sendOne(ctx context.Context, url string, p *parcel) {
 		p.failed(ctx, err, tries.outcomeUnknown(err))
 		return
 	}
-	p.stored(out.MessageId, out.SequenceNumber, out.MD5OfMessageAttributes)
+	p.stored(out.MessageId, out.SequenceNumber, out.MD5OfMessageAttributes, out.MD5OfMessageSystemAttributes)
 }
 
 // failed takes an error of a call, in which the message may have been stored.
@@ -184,8 +184,9 @@ func (p *parcel) doubtful(e *broker.Error) *broker.Error {
 
 // stored takes SQS's answer. A digest that differs says that SQS has stored
 // something else.
-func (p *parcel) stored(id, sequence, digest *string) {
-	if !p.queue.broker.intact(digest, p.entry.MessageAttributes) {
+func (p *parcel) stored(id, sequence, digest, system *string) {
+	b := p.queue.broker
+	if !b.intact(digest, p.entry.MessageAttributes) || !b.intact(system, sameForm(p.entry.MessageSystemAttributes)) {
 		p.err = &broker.Error{
 			Backend: backend, Op: opPublish, Subject: p.subject, Kind: broker.ErrUnavailable, Err: errDamaged,
 			Retryable: true, OutcomeUnknown: true,
