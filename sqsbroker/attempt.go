@@ -22,8 +22,9 @@ type attempt struct {
 	id      string
 	limit   int
 	lease   time.Duration
-	expires time.Time
-	again   bool // its answer was lost before
+	began   time.Time // of its first call
+	again   bool      // its answer was lost before
+	expires time.Time // if so
 }
 
 const (
@@ -55,15 +56,16 @@ func (l *lostAttempts) take(p *poll) attempt {
 }
 
 func newAttempt(p *poll) attempt {
-	return attempt{
-		id: rand.Text(), limit: p.limit, lease: p.lease,
-		expires: time.Now().Add(min(p.lease, attemptWindow)),
-	}
+	return attempt{id: rand.Text(), limit: p.limit, lease: p.lease, began: time.Now()}
 }
 
-// keep is for an attempt whose answer was lost.
+// keep is for an attempt whose answer was lost. SQS may have given it messages as
+// late as just now, and knows them by its id for as long as their lease: a long
+// poll waits before that.
 func (l *lostAttempts) keep(a attempt) {
-	a.again = true
+	if !a.again {
+		a.again, a.expires = true, time.Now().Add(min(a.lease, attemptWindow))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.all) == maxLost {
@@ -77,6 +79,7 @@ func (l *lostAttempts) keep(a attempt) {
 func (p *poll) inOrder(ctx context.Context, q *queue, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
 	a := q.lost.take(p)
 	for tries := 1; ; {
+		p.began = a.began
 		in.ReceiveRequestAttemptId = aws.String(a.id)
 		out, err := q.broker.client.ReceiveMessage(ctx, in, throttlesFail, answeredWithin(p.wait+answerTime))
 		if err == nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,6 +103,38 @@ func TestAbandonedPollIsMadeAgain(t *testing.T) {
 		r.setFault(nil)
 		if d := r.upToTen(t)[0]; d.Attempt != 1 {
 			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+// The time that a poll waits is not that of what it gets: with a lease that is
+// shorter than the wait, what it got is found as well.
+func TestAbandonedLongPollIsMadeAgain(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "orders.fifo")
+		r.none(t, "orders.fifo")
+		ctx, cancel := context.WithCancel(t.Context())
+		r.setFault(func(action string, _ http.ResponseWriter, req *http.Request, next http.Handler) bool {
+			if action != "ReceiveMessage" {
+				return false
+			}
+			next.ServeHTTP(discard{}, req)
+			cancel()
+			<-req.Context().Done()
+			return true
+		})
+		var publishing sync.WaitGroup
+		publishing.Go(func() {
+			time.Sleep(15 * time.Second)
+			r.publish(t, "orders.fifo", "k", "a", "b")
+		})
+		_, err := r.Receive(ctx, "orders.fifo", 10, broker.Lease(10*time.Second))
+		wantError(t, "Receive", err, context.Canceled)
+		publishing.Wait()
+		r.setFault(nil)
+		ds, err := r.Receive(t.Context(), "orders.fifo", 10, broker.Wait(0), broker.Lease(10*time.Second))
+		if err != nil || len(ds) == 0 || string(ds[0].Body) != "a" {
+			t.Errorf("got %v, %v", bodies(ds), err)
 		}
 	})
 }

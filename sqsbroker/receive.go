@@ -70,6 +70,8 @@ type poll struct {
 	op, subject string
 	limit       int
 	wait, lease time.Duration // lease 0: the queue's
+
+	began time.Time // SQS's own receive is not earlier
 }
 
 func (p *poll) apply(opts []broker.ReceiveOption) error {
@@ -166,6 +168,7 @@ func (p *poll) call(ctx context.Context, q *queue, url string, wait time.Duratio
 }
 
 func (p *poll) receive(ctx context.Context, q *queue, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
+	p.began = time.Now()
 	return q.broker.client.ReceiveMessage(ctx, in, answeredWithin(p.wait+answerTime))
 }
 
@@ -190,7 +193,7 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 			Time:     milliseconds(system[string(types.MessageSystemAttributeNameSentTimestamp)]),
 			LeaseEnd: now.Add(p.lease),
 		},
-		handle: handle{queue: q, url: url, subject: p.subject, native: native, latest: now.Add(sqsrules.MaxLease)},
+		handle: handle{queue: q, url: url, subject: p.subject, native: native, latest: p.began.Add(sqsrules.MaxLease - lateMargin)},
 	}
 	d, h := &both.delivery, &both.handle
 	group := system[string(types.MessageSystemAttributeNameMessageGroupId)]
@@ -206,6 +209,11 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 	d.Handle = h
 	return d
 }
+
+// lateMargin is how much earlier than 12 hours after the receive a lease is made
+// to end: what is asked for counts from when it is asked, and SQS counts from when
+// a try of that arrives.
+const lateMargin = 5 * time.Second
 
 // milliseconds reads a time of SQS, zero if there is none.
 func milliseconds(s string) time.Time {

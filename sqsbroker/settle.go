@@ -72,8 +72,8 @@ func (b *Broker) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 
 // Extend sets the visibility timeouts with ChangeMessageVisibilityBatch, ten a
 // call. lease is rounded up to whole seconds, and shortened to what is left of
-// the 12 hours since the receive, which SQS never exceeds; 0 is the queue's
-// visibility timeout. It is [broker.ErrLeaseLost] when the lease is over or
+// the 12 hours since the receive, which SQS never exceeds, counted from before the
+// call of Receive and less 5 s; 0 is the queue's visibility timeout. It is [broker.ErrLeaseLost] when the lease is over or
 // nothing is left of the 12 hours.
 func (b *Broker) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {
 	if err := sqsrules.CheckExtend(lease); err != nil {
@@ -101,7 +101,7 @@ func (b *Broker) Extend(ctx context.Context, lease time.Duration, ds ...*broker.
 
 // Release sets the visibility timeouts with ChangeMessageVisibilityBatch, ten
 // a call, in the order of ds. delay is rounded up to whole seconds, and
-// shortened to what is left of the 12 hours since the receive; more than 12
+// shortened to what is left of the 12 hours, as Extend does; more than 12
 // hours is an error. What is late is [broker.ErrLeaseLost]: it is visible
 // already.
 func (b *Broker) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {

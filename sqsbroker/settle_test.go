@@ -152,19 +152,75 @@ func TestTwelveHours(t *testing.T) {
 		d := r.take(t, "jobs", 1)[0]
 		begin := time.Now()
 		end := func() time.Duration { return d.Handle.(broker.Leased).LeaseEnd().Sub(begin) }
-		for end() < 12*time.Hour {
+		for end() < 12*time.Hour-lateMargin {
 			if err := r.Extend(t.Context(), 5*time.Hour, d); err != nil {
 				t.Fatalf("%v after the receive: %v", time.Since(begin), err)
 			}
-			sleep(min(4*time.Hour+59*time.Minute, time.Until(begin.Add(12*time.Hour-time.Second/2))))
+			sleep(min(4*time.Hour+59*time.Minute, time.Until(begin.Add(12*time.Hour-lateMargin-time.Second/2))))
 		}
 		r.none(t, "jobs")
 		wantError(t, "Extend at the end", r.Extend(t.Context(), time.Hour, d), broker.ErrLeaseLost)
-		sleep(time.Second)
+		sleep(time.Second) // the margin is not waited for
 		if d := r.take(t, "jobs", 1)[0]; d.Attempt != 2 {
 			t.Errorf("attempt %d, want 2", d.Attempt)
 		}
 	})
+}
+
+// SQS counts the 12 hours from its own receive, which is before the answer
+// arrives, to when an extension arrives: it refuses none that is asked for while
+// there is something left.
+func TestTwelveHoursOverANetwork(t *testing.T) {
+	for _, c := range []struct {
+		name, queue, key string
+		request, answer  time.Duration // on their way
+		lost             int           // answers to receives
+		early            time.Duration // what may be missing from the 12 hours
+	}{
+		{"50 ms", "jobs", "", 50 * time.Millisecond, 50 * time.Millisecond, 0, lateMargin + 2*time.Second},
+		{"a slow answer", "jobs", "", 0, 10 * time.Second, 0, lateMargin + 2*time.Second},
+		{"slow extensions", "jobs", "", 4 * time.Second, 0, 0, lateMargin + 6*time.Second},
+		{"lost answers", "orders.fifo", "k", 0, 10 * time.Second, 3, lateMargin + 2*time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, c.queue)
+				r.publish(t, c.queue, c.key, "a")
+				lost := c.lost
+				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+					time.Sleep(c.request)
+					if action != "ReceiveMessage" {
+						return false
+					}
+					if lost > 0 {
+						lost--
+						next.ServeHTTP(discard{}, req)
+						time.Sleep(c.answer)
+						panic(http.ErrAbortHandler)
+					}
+					next.ServeHTTP(w, req)
+					time.Sleep(c.answer)
+					return true
+				})
+				begin := time.Now()
+				if c.lost > 0 {
+					_, err := r.Receive(t.Context(), c.queue, 1, broker.Lease(10*time.Minute))
+					wantError(t, "Receive", err, broker.ErrUnavailable)
+				}
+				d := r.take(t, c.queue, 1, broker.Lease(10*time.Minute))[0]
+				for end := begin.Add(12*time.Hour - c.early); time.Now().Before(end); {
+					if err := r.Extend(t.Context(), 10*time.Minute, d); err != nil {
+						t.Fatalf("%v before the end: %v", time.Until(begin.Add(12*time.Hour)), err)
+					}
+					if left := time.Until(end); left > 20*time.Minute {
+						time.Sleep(9 * time.Minute)
+					} else {
+						time.Sleep(20*time.Second + 50*time.Millisecond)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestRelease(t *testing.T) {
@@ -182,7 +238,7 @@ func TestRelease(t *testing.T) {
 		if err := r.Release(t.Context(), 12*time.Hour, d); err != nil { // 20 s more than is left
 			t.Fatal(err)
 		}
-		sleep(12*time.Hour - 21*time.Second)
+		sleep(12*time.Hour - lateMargin - 21*time.Second)
 		r.none(t, "jobs")
 		sleep(time.Second)
 		r.take(t, "jobs", 1)
