@@ -52,8 +52,9 @@ type QueueOptions struct {
 	// MaxReceives goes with DeadLetter: 1 to 1,000, 10 by default.
 	MaxReceives int
 	// ContentBasedDedup is for FIFO queues, as is DedupScope:
-	// [broker.ScopeDestination], or [broker.ScopeKey], which also brings high
-	// throughput (FifoThroughputLimit of perMessageGroupId).
+	// [broker.ScopeDestination], which goes with the throughput limit of the
+	// queue (FifoThroughputLimit of perQueue), or [broker.ScopeKey], which brings
+	// high throughput (perMessageGroupId).
 	ContentBasedDedup bool
 	DedupScope        broker.Scope
 	// Other are attributes by the names that AWS has for them, such as
@@ -172,6 +173,7 @@ func (b *Broker) wanted(ctx context.Context, o *QueueOptions, fifo bool) (map[st
 		set(types.QueueAttributeNameFifoThroughputLimit, true, "perMessageGroupId")
 	case broker.ScopeDestination:
 		set(types.QueueAttributeNameDeduplicationScope, true, "queue")
+		set(types.QueueAttributeNameFifoThroughputLimit, true, "perQueue") // the other needs the other scope
 	}
 	if o.DeadLetter != "" {
 		target, err := b.arnOf(ctx, o.DeadLetter)

@@ -66,6 +66,31 @@ func TestEnsureQueue(t *testing.T) {
 	})
 }
 
+// High throughput is given up together with the scope that it needs, and a queue
+// that never had it has no drift.
+func TestUpdateQueueToTheQueuesOwnScope(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		own := QueueOptions{DedupScope: broker.ScopeDestination}
+		r.create(t, "plain.fifo")
+		if report, err := r.EnsureQueue(t.Context(), "plain.fifo", own); err != nil || len(report.Drift) != 0 {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		if _, err := r.EnsureQueue(t.Context(), "fast.fifo", QueueOptions{DedupScope: broker.ScopeKey}); err != nil {
+			t.Fatal(err)
+		}
+		want := []broker.Drift{
+			{Field: "DeduplicationScope", Want: "queue", Has: "messageGroup"},
+			{Field: "FifoThroughputLimit", Want: "perQueue", Has: "perMessageGroupId"},
+		}
+		if report, err := r.UpdateQueue(t.Context(), "fast.fifo", own); err != nil || !slices.Equal(report.Drift, want) {
+			t.Errorf("got %+v, %v; want %+v", report, err, want)
+		}
+		if report, err := r.EnsureQueue(t.Context(), "fast.fifo", own); err != nil || len(report.Drift) != 0 {
+			t.Errorf("after the update: got %+v, %v", report, err)
+		}
+	})
+}
+
 func TestEnsureQueueRefuses(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		for name, c := range map[string]struct {
