@@ -26,6 +26,10 @@ import (
 // of its key is sent; it is [broker.ErrSkipped], and as retryable as what failed.
 // While a PublishBatch sends to a FIFO queue, other calls that publish messages
 // of its keys wait.
+//
+// If ctx ends, or the broker is closed, no further call is made: what was not sent
+// has ctx's error, or is [broker.ErrClosed], or ErrSkipped behind such a one of its
+// key.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts := make([]broker.Receipt, len(ms))
 	if len(ms) == 0 {
@@ -185,15 +189,20 @@ func (s *shipment) keys() []string {
 	return keys
 }
 
-// send makes the calls.
+// send makes the calls. It stops between two of them when ctx ends or the broker
+// is closed.
 func (s *shipment) send(ctx context.Context) {
+	b := s.queue.broker
+	going, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(b.closed, stop)()
 	for len(s.again)+len(s.ahead) > 0 {
-		s.await(ctx)
-		call := s.next(ctx)
+		s.await(going)
+		call := s.next(going)
 		if len(call) == 0 {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := b.over(ctx); err != nil {
 			s.giveUp(call, err)
 			continue
 		}
@@ -201,7 +210,7 @@ func (s *shipment) send(ctx context.Context) {
 		for i := range call {
 			parcels[i] = call[i].parcel
 		}
-		s.queue.broker.send(ctx, s.url, parcels)
+		b.send(ctx, s.url, parcels)
 		s.settle(call)
 	}
 }
@@ -266,12 +275,13 @@ func (s *shipment) passOver(it *item, first error) {
 	s.errs[it.index] = skipped(it.message.Subject, ok && e.Retryable)
 }
 
-// giveUp is for messages that are not sent, or not again, since ctx has ended.
+// giveUp is for messages that are not sent, or not again, since ctx has ended or
+// the broker is closed.
 func (s *shipment) giveUp(call []item, err error) {
 	for _, it := range call {
-		e := &broker.Error{Backend: backend, Op: opPublish, Subject: it.message.Subject, Err: err}
+		e := notCalled(opPublish, it.message.Subject, err)
 		if it.sent() {
-			e.Err = errors.Join(err, it.parcel.err)
+			e.Err = errors.Join(e.Err, it.parcel.err)
 			e = it.parcel.doubtful(e)
 		}
 		s.fail(it, e)

@@ -121,7 +121,7 @@ func (b *Broker) sendApart(ctx context.Context, url string, call []*parcel) {
 			p.err = p.doubtful(skipped(p.subject, first.Retryable))
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := b.over(ctx); err != nil {
 			p.err = p.doubtful(notCalled(opPublish, p.subject, err))
 		} else {
 			p.err = nil

@@ -75,6 +75,18 @@ func (b *Broker) closeTraffic(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// over is why no further call is to be made, nil if there is no reason: ctx has
+// ended, or the broker is closed.
+func (b *Broker) over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.closed.Err() != nil {
+		return coalesce.ErrClosed
+	}
+	return nil
+}
+
 // notCalled is the error of a request that no call has answered: its caller's
 // context ended, the broker was closed, or what it waited for failed.
 func notCalled(op, subject string, err error) *broker.Error {

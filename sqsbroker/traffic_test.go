@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -242,6 +243,99 @@ func TestSettlersShareCalls(t *testing.T) {
 }
 
 // Close waits for shared calls, and not for longer than its context.
+// A batch that is being sent when the broker is closed ends with the call that is
+// under way, whose messages have their results.
+func TestCloseStopsBatches(t *testing.T) {
+	for _, queue := range []string{"jobs", "orders.fifo"} {
+		t.Run(queue, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, queue)
+				r.none(t, queue)
+				ms := make([]broker.Message, 40)
+				for i := range ms {
+					ms[i] = broker.Message{Subject: queue, Body: []byte("a")}
+					if queue != "jobs" {
+						ms[i].Key, ms[i].DedupID = strconv.Itoa(i), strconv.Itoa(i)
+					}
+				}
+				r.slow(5 * time.Second)
+				r.called()
+				begin := time.Now()
+				var sending sync.WaitGroup
+				sending.Go(func() {
+					_, err := r.PublishBatch(context.Background(), ms)
+					for i := range ms {
+						if item := broker.ItemError(err, i); (item == nil) != (i < 20) || i >= 20 && !errors.Is(item, broker.ErrClosed) {
+							t.Errorf("message %d: %v", i, item)
+						}
+					}
+				})
+				time.Sleep(7 * time.Second)
+				if err := r.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				sending.Wait()
+				if took, n := time.Since(begin), r.sends(); took != 10*time.Second || n != 2 {
+					t.Errorf("it ended after %v and %d calls, want 10s and 2", took, n)
+				}
+			})
+		})
+	}
+}
+
+// So does one that pauses before it sends something again, and one that sends what
+// SQS refused as a whole one by one.
+func TestCloseStopsTries(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		b, err := New(newFailAPI(r.client, false, map[string]int{"a": 100}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			_, err := b.PublishBatch(context.Background(), letters(2))
+			wantError(t, "PublishBatch", broker.ItemError(err, 0), broker.ErrClosed, broker.ErrUnavailable)
+			if item := broker.ItemError(err, 1); item != nil {
+				t.Error(item)
+			}
+		})
+		synctest.Wait()
+		begin := time.Now()
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		sending.Wait()
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it ended %v after Close", took)
+		}
+	})
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs")
+		r.none(t, "jobs")
+		r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+			time.Sleep(time.Second)
+			writeError(w, http.StatusBadRequest, "InvalidParameterValue")
+			return true
+		})
+		r.called()
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			_, err := r.PublishBatch(context.Background(), letters(3))
+			wantError(t, "a", broker.ItemError(err, 0), broker.ErrInvalid)
+			wantError(t, "b", broker.ItemError(err, 1), broker.ErrClosed)
+		})
+		time.Sleep(3 * time.Second / 2)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		sending.Wait()
+		if n := r.sends(); n != 2 {
+			t.Errorf("%d calls, want 2", n)
+		}
+	})
+}
+
 func TestCloseCutsCallsOff(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "jobs")
