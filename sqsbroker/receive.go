@@ -193,7 +193,7 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 			Time:     milliseconds(system[string(types.MessageSystemAttributeNameSentTimestamp)]),
 			LeaseEnd: now.Add(p.lease),
 		},
-		handle: handle{queue: q, url: url, subject: p.subject, native: native, latest: p.began.Add(sqsrules.MaxLease - lateMargin)},
+		handle: handle{queue: q, url: url, subject: p.subject, native: native, latest: p.began.Add(sqsrules.MaxLease)},
 	}
 	d, h := &both.delivery, &both.handle
 	group := system[string(types.MessageSystemAttributeNameMessageGroupId)]
@@ -209,11 +209,6 @@ func (p *poll) delivery(q *queue, url string, native types.Message, now time.Tim
 	d.Handle = h
 	return d
 }
-
-// lateMargin is how much earlier than 12 hours after the receive a lease is made
-// to end: what is asked for counts from when it is asked, and SQS counts from when
-// a try of that arrives.
-const lateMargin = 5 * time.Second
 
 // milliseconds reads a time of SQS, zero if there is none.
 func milliseconds(s string) time.Time {

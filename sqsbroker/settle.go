@@ -73,8 +73,8 @@ func (b *Broker) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 // Extend sets the visibility timeouts with ChangeMessageVisibilityBatch, ten a
 // call. lease is rounded up to whole seconds, and shortened to what is left of
 // the 12 hours since the receive, which SQS never exceeds, counted from before the
-// call of Receive and less 5 s; 0 is the queue's visibility timeout. It is [broker.ErrLeaseLost] when the lease is over or
-// nothing is left of the 12 hours.
+// call of Receive; 0 is the queue's visibility timeout. It is
+// [broker.ErrLeaseLost] when the lease is over or nothing is left of the 12 hours.
 func (b *Broker) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {
 	if err := sqsrules.CheckExtend(lease); err != nil {
 		return err
