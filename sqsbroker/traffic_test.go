@@ -313,7 +313,7 @@ func TestCloseStopsTries(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		r.create(t, "jobs")
 		r.none(t, "jobs")
-		r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+		r.setFault(func(_ string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
 			time.Sleep(time.Second)
 			writeError(w, http.StatusBadRequest, "InvalidParameterValue")
 			return true
