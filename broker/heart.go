@@ -220,6 +220,11 @@ func (c *consumer) stopBeat(r *run) (lost bool) {
 	if beating == nil {
 		return lost
 	}
+	return c.awaitBeat(r, beating)
+}
+
+// awaitBeat is the second half of stopBeat: it waits for the call.
+func (c *consumer) awaitBeat(r *run, beating <-chan struct{}) (lost bool) {
 	<-beating
 	c.mu.Lock()
 	defer c.mu.Unlock()

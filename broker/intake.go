@@ -26,12 +26,11 @@ var errNilDelivery = errors.New("the backend's Receive returned a nil delivery")
 func (c *consumer) poll() *run {
 	defer c.giveUpLead()
 	for failures := 0; ; {
-		n := c.awaitRoom()
+		n, began := c.awaitRoom()
 		if n == 0 {
 			return nil
 		}
-		began := time.Now()
-		got, own, err := c.receive(n, true)
+		got, own, err := c.receive(n, began, true)
 		if own != nil {
 			return own
 		}
@@ -58,22 +57,22 @@ func (c *consumer) pollMore() {
 	defer c.changed() // the room that its last receive did not fill is the poller's again
 	for {
 		c.mu.Lock()
-		n := c.reserve(time.Now(), c.perReceive())
+		began := time.Now()
+		n := c.reserve(began, c.perReceive())
 		c.mu.Unlock()
 		if n == 0 {
 			return
 		}
-		if got, _, err := c.receive(n, false); err != nil || got < n {
+		if got, _, err := c.receive(n, began, false); err != nil || got < n {
 			return
 		}
 	}
 }
 
-// receive asks for n messages, takes them in hand, and starts a further poll
+// receive asks for n messages at began, takes them in hand, and starts a further poll
 // if they came in full and there is room for another batch. With keep it leaves
 // one to the caller to handle, if there is no room for more.
-func (c *consumer) receive(n int, keep bool) (got int, own *run, err error) {
-	began := time.Now()
+func (c *consumer) receive(n int, began time.Time, keep bool) (got int, own *run, err error) {
 	ds, err := c.receiver.Receive(c.intake, c.queue, n, c.options...)
 	if slices.Contains(ds, nil) {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d *Delivery) bool { return d == nil })
@@ -97,8 +96,8 @@ func (c *consumer) tellReceived(e Event) {
 }
 
 // awaitRoom waits until a message may be asked for and returns how many may
-// be, or 0 once the drain has begun.
-func (c *consumer) awaitRoom() int {
+// be, or 0 once the drain has begun, and what time it is then.
+func (c *consumer) awaitRoom() (int, time.Time) {
 	for {
 		c.mu.Lock()
 		now := time.Now()
@@ -112,9 +111,9 @@ func (c *consumer) awaitRoom() int {
 		c.mu.Unlock()
 		switch {
 		case begun:
-			return 0
+			return 0, now
 		case n > 0:
-			return n
+			return n, now
 		case wait > 0:
 			c.sleep(wait)
 		default:

@@ -51,7 +51,7 @@ func (c *consumer) takeSlot(r *run, now time.Time) {
 		r.untold = true
 	}
 	r.late, r.exhausted = r.lost, c.overLimit(r.delivery)
-	r.started = now
+	r.waited = now.Sub(r.received)
 }
 
 // finished takes a delivery out of hand that is settled, or left, and starts

@@ -10,30 +10,30 @@ import (
 // run is one delivery in hand: its context, its lease, its result.
 type run struct {
 	scope
-	consumer  *consumer
-	cancel    context.CancelCauseFunc
-	received  time.Time
-	started   time.Time
+	consumer *consumer
+	cancel   context.CancelCauseFunc
+	received time.Time
+	waited   time.Duration // from then until it started
+	deletion deletion
+	next     *run // started in its place as it ended
+	fate     fate
+
 	renewable bool // the handle tells when the lease ends
-	deletion  deletion
-	fate      fate
 
 	// Set as it starts:
 	late, exhausted bool // its lease is lost, or its attempts are used up
 	untold          bool // its lease was lost just then
 
-	next *run // started in its place as it ended
-
 	// Guarded by the consumer's mu:
 	before, after *run          // in hand
 	behind        []*run        // those of its key that wait for this one, the first of them
-	slotless      bool          // it has left its slot, while its delete waits
-	rests         bool          // it was deleted or rejected: those behind it may go on
 	cleared       chan struct{} // closed when a drain has given back what was behind it; nil: nothing
 	beatAt        time.Time     // when the heartbeat is due; zero: none
 	renewed       time.Duration // the lease as of the last renewal
 	lease         time.Duration // what was left of the lease when beatAt was set
 	beating       chan struct{} // closed when the Extend call in flight has returned; nil: none
+	slotless      bool          // it has left its slot, while its delete waits
+	rests         bool          // it was deleted or rejected: those behind it may go on
 	lost          bool          // the lease is lost
 	settling      bool          // no heartbeat any more
 }
@@ -70,14 +70,17 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	}
 	c.mu.Lock()
 	if d.Key != "" {
-		c.handlerTime = max(c.handlerTime+(time.Since(r.started)-c.handlerTime)/8, 1)
+		c.handlerTime = max(c.handlerTime+(time.Since(r.received)-r.waited-c.handlerTime)/8, 1)
 	}
 	c.countResult(err)
 	if !interrupted {
 		c.circuit.result(err)
 	}
+	beating, lost := c.stopBeatLocked(r), r.lost
 	c.mu.Unlock()
-	lost := c.stopBeat(r)
+	if beating != nil {
+		lost = c.awaitBeat(r, beating)
+	}
 	if c.observer != nil {
 		c.observe(Event{Kind: EventHandled, Delivery: d, Messages: 1, Took: time.Since(r.received), Err: err})
 	}

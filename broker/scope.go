@@ -13,8 +13,8 @@ type scope struct {
 	delivery *Delivery // nil where all deliveries share one scope
 
 	// Guarded by the subscription's mu:
-	drains int  // Drain calls under way that were made inside
-	left   bool // it is out of hand; never set where all share one
+	drains int32 // Drain calls under way that were made inside
+	left   bool  // it is out of hand; never set where all share one
 }
 
 type scopeKey struct{}
