@@ -29,7 +29,9 @@ import (
 //
 // If ctx ends, or the broker is closed, no further call is made: what was not sent
 // has ctx's error, or is [broker.ErrClosed], or ErrSkipped behind such a one of its
-// key.
+// key. A call that is under way when ctx ends is cancelled; SQS may still carry it
+// out, after what is published next: who needs the order on a FIFO queue waits a
+// minute before that, or lets the batch end.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts := make([]broker.Receipt, len(ms))
 	if len(ms) == 0 {

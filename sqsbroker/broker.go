@@ -128,9 +128,9 @@ func Connect(ctx context.Context, o *Options, opts ...func(*config.LoadOptions) 
 // Close drains all subscriptions, as [broker.Broker] says, ends the calls of
 // Receive that wait, and lets those that callers of Publish and of the settling
 // methods share be answered, or cancels them when ctx ends. It does not wait for
-// a call that has one caller only, a Publish that is alone or one of PublishBatch:
-// that is made by the caller and bounded by the caller's context, and no other
-// one follows it. The client stays open.
+// a call that has one caller only, of PublishBatch or of a Publish that is alone on
+// a Standard queue: that is made by the caller and bounded by the caller's context,
+// and no other one follows it. The client stays open.
 func (b *Broker) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.close()

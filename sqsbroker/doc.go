@@ -129,9 +129,10 @@
 // # Concurrency and shutdown
 //
 // All methods may be called concurrently. A Broker without subscriptions has no
-// goroutine of its own but for calls in flight that several callers share. Such
-// a call has none of its callers' context values; it outlives a caller that gives
-// up, and ends when all have. Close drains the subscriptions, during which
+// goroutine of its own but for calls in flight that several callers share, and
+// those of Publish to FIFO queues. A shared call has none of its callers' context
+// values; it outlives a caller that gives up, and ends when all have, one that
+// sends to a FIFO queue a minute later if it is not answered before. Close drains the subscriptions, during which
 // handlers may go on publishing, cancels receives that wait, and returns when
 // the shared calls have; it does not close the client.
 package sqsbroker

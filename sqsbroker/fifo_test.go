@@ -1,8 +1,11 @@
 package sqsbroker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -270,4 +273,70 @@ func TestCancelledBetweenTries(t *testing.T) {
 			t.Errorf("it is known not to be stored: %v", o.errs["a1"])
 		}
 	})
+}
+
+// What a cancelled Publish has under way is not overtaken by what is published
+// next, alone or in a call that others share.
+func TestNothingOvertakesACancelledPublish(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		t.Run(fmt.Sprint("shared: ", shared), func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, "orders.fifo")
+				r.none(t, "orders.fifo")
+				publish := func(ctx context.Context, key, body string) error {
+					_, err := r.Publish(ctx, broker.Message{Subject: "orders.fifo", Body: []byte(body), Key: key, DedupID: body})
+					return err
+				}
+				var once sync.Once
+				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+					// What is on its way arrives, whatever becomes of its client.
+					body, err := io.ReadAll(req.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					if strings.Contains(string(body), `"another"`) {
+						time.Sleep(time.Second)
+					} else {
+						once.Do(func() { time.Sleep(200 * time.Millisecond) })
+					}
+					arrived := req.WithContext(context.WithoutCancel(req.Context()))
+					arrived.Body = io.NopCloser(bytes.NewReader(body))
+					next.ServeHTTP(w, arrived)
+					return true
+				})
+				var all sync.WaitGroup
+				within := 100 * time.Millisecond
+				if shared {
+					all.Go(func() {
+						if err := publish(t.Context(), "another", "other"); err != nil {
+							t.Error(err)
+						}
+					})
+					synctest.Wait()
+					within += patience
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), within)
+				defer cancel()
+				begin := time.Now()
+				wantError(t, "Publish", publish(ctx, "k", "1"), context.DeadlineExceeded, broker.ErrOutcomeUnknown)
+				if took := time.Since(begin); took != within {
+					t.Errorf("it returned after %v, want %v", took, within)
+				}
+				if err := publish(t.Context(), "k", "2"); err != nil {
+					t.Error(err)
+				}
+				all.Wait()
+				var got []string
+				ds, err := r.Receive(t.Context(), "orders.fifo", 10)
+				for _, d := range ds {
+					if d.Key == "k" {
+						got = append(got, string(d.Body))
+					}
+				}
+				if err != nil || !slices.Equal(got, []string{"1", "2"}) {
+					t.Errorf("got %v, %v", got, err)
+				}
+			})
+		})
+	}
 }

@@ -22,13 +22,17 @@ const opPublish = "publish"
 //
 // Concurrent calls for one queue share calls of SQS, as the package
 // documentation says. If ctx ends while the message is in a call that others
-// share, Publish returns with [broker.ErrOutcomeUnknown]; while it waits for
-// one, it is not sent, and the error is that of ctx alone.
+// share, or on a FIFO queue in any, Publish returns with
+// [broker.ErrOutcomeUnknown]; while it waits for one, it is not sent, and the
+// error is that of ctx alone.
 //
 // On a FIFO queue the calls of one Key go in the order in which Publish was
 // called. If one of them fails, those that wait behind it are not sent, since
 // sending it again would then break the order: they are [broker.ErrSkipped]. A
-// call that was cancelled by its own ctx fails no others.
+// Publish that was cancelled by its own ctx fails no others: its call goes on, for
+// a minute at most, and what is published next for its Key waits for that, so as
+// not to overtake it. (Where one queue is addressed by URLs with different hosts,
+// each has calls of its own, and there is no order between them.)
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if err := b.ready(ctx, opPublish, m.Subject); err != nil {
 		return broker.Receipt{}, err

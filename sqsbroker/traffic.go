@@ -32,7 +32,8 @@ const (
 )
 
 // to returns the traffic to a queue, by its URL. It outlives what is known of
-// the queue: aliases share it, and a queue that was forgotten.
+// the queue. Names, ARNs and URLs of the queue share it where they come to the same
+// URL: one that is given with another host does not, and has calls of its own.
 func (b *Broker) to(url string) *traffic {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,6 +49,7 @@ func (b *Broker) newTraffic(url string) *traffic {
 	limits := coalesce.Limits{Count: sqsrules.MaxBatch, InFlight: maxInFlight, Patience: patience}
 	sends := limits
 	sends.Size = sqsrules.MaxBatchSize
+	sends.Linger = uploadTime + answerTime
 	settle := func(ctx context.Context, call []*settling) { b.settleCall(ctx, url, call) }
 	return &traffic{
 		sends: coalesce.New(sends, func(ctx context.Context, call []*parcel) {

@@ -19,7 +19,7 @@ func (c *Calls[T]) start() {
 		if len(batch) == 0 || !full && c.inFlight > 0 && !slices.ContainsFunc(batch, overdue) {
 			break
 		}
-		c.begin(batch)
+		c.begin(context.Background(), batch)
 	}
 	c.setTimer(now)
 }
@@ -66,30 +66,39 @@ func (c *Calls[T]) mayGo(r *request[T], wanted map[string]struct{}, now time.Tim
 	return !busy && !taken
 }
 
-// begin makes a shared call. The caller holds mu.
-func (c *Calls[T]) begin(batch []*request[T]) {
-	ctx, cancel := context.WithCancel(c.base)
+// begin makes a shared call, which has the values of a context that does not end.
+// The caller holds mu.
+func (c *Calls[T]) begin(values context.Context, batch []*request[T]) {
+	ctx, cancel := context.WithCancel(values)
+	stop := context.AfterFunc(c.base, cancel)
 	in := &shared{callers: len(batch), cancel: cancel}
 	items := make([]T, len(batch))
 	for i, r := range batch {
 		r.in = in
 		items[i] = r.item
 		c.occupy(r.key)
+		if r.key != "" {
+			in.linger = c.limits.Linger
+		}
 	}
 	c.waiting = slices.DeleteFunc(c.waiting, func(r *request[T]) bool { return r.in != nil })
 	c.inFlight++
 	c.shared.Go(func() {
 		defer cancel()
-		defer c.returned(batch)
+		defer stop()
+		defer c.returned(in, batch)
 		c.call(ctx, items)
 	})
 }
 
 // returned is the end of a shared call.
-func (c *Calls[T]) returned(batch []*request[T]) {
+func (c *Calls[T]) returned(in *shared, batch []*request[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight--
+	if in.timer != nil {
+		in.timer.Stop()
+	}
 	again := map[string][]*request[T]{} // by key
 	pauses := map[string]time.Duration{}
 	for _, r := range batch {

@@ -51,12 +51,13 @@ type Result struct {
 	Failed bool
 }
 
-// Limits bound the calls. All but Size must be above 0.
+// Limits bound the calls. All but Size and Linger must be above 0.
 type Limits struct {
 	Count    int           // items of a call
 	Size     int           // of all items of a call, as Options.Size counts; 0: no bound
 	InFlight int           // calls at a time
 	Patience time.Duration // the longest that an item waits for calls in flight, where InFlight lets another begin
+	Linger   time.Duration // how long a call with keys goes on after its last caller has gone
 }
 
 // Calls makes the calls for items of type T. Make one with [New]. All methods
@@ -100,6 +101,17 @@ type request[T Item] struct {
 type shared struct {
 	callers int
 	cancel  context.CancelFunc
+	linger  time.Duration // until it is cancelled when the last of them has gone
+	timer   *time.Timer   // of that
+}
+
+// forsaken is for when the last caller has gone. The caller of it holds mu.
+func (in *shared) forsaken() {
+	if in.linger > 0 {
+		in.timer = time.AfterFunc(in.linger, in.cancel)
+		return
+	}
+	in.cancel()
 }
 
 // New makes a Calls. call makes one call for 1 to Limits.Count items and leaves
@@ -117,10 +129,12 @@ func New[T Item](limits Limits, call func(ctx context.Context, items []T)) *Call
 //
 // If ctx ends before, Do returns at once: with ctx's error alone if the item
 // was in no call, and will not be, or matching [ErrAbandoned] as well if it is
-// in one. That call goes on for the others in it, and is cancelled when its
-// last caller has gone; the item must then be left alone. An item that is alone
-// in its call is called for on the caller's goroutine with ctx itself, and it
-// is for the call then to say in the item how it ended. Between two calls, the
+// in one. That call goes on for the others in it; when its last caller has gone it
+// is cancelled, at once or, if its items have keys, after Limits.Linger: they keep
+// their keys as long as it lasts, since what it asks for may be carried out at any
+// moment of that. The item must then be left alone. An item without a key that is
+// alone in its call is called for on the caller's goroutine with ctx itself, and
+// it is for the call then to say in the item how it ended. Between two calls, the
 // item has the result of the one before. A caller that has gone fails no others.
 func (c *Calls[T]) Do(ctx context.Context, item T) error {
 	key, size := item.Trait()
@@ -129,42 +143,36 @@ func (c *Calls[T]) Do(ctx context.Context, item T) error {
 		c.mu.Unlock()
 		return ErrClosed
 	}
-	var r *request[T]
-	if c.inFlight == 0 && c.isFree(key) {
+	idle := c.inFlight == 0 && c.isFree(key)
+	if idle && key == "" {
 		c.inFlight++
-		c.occupy(key)
 		c.mu.Unlock()
-		if r = c.alone(ctx, item, key, size); r == nil {
-			return nil
+		if r := c.alone(ctx, item, size); r != nil {
+			return c.await(ctx, r)
 		}
+		return nil
+	}
+	r := &request[T]{item: item, key: key, size: size, since: time.Now(), done: make(chan struct{})}
+	if idle {
+		c.begin(context.WithoutCancel(ctx), []*request[T]{r})
 	} else {
-		r = &request[T]{item: item, key: key, size: size, since: time.Now(), done: make(chan struct{})}
 		c.waiting = append(c.waiting, r)
 		c.start()
-		c.mu.Unlock()
 	}
+	c.mu.Unlock()
 	return c.await(ctx, r)
 }
 
-// alone makes a call for one item, and returns a request if there is to be
-// another.
-func (c *Calls[T]) alone(ctx context.Context, item T, key string, size int) (again *request[T]) {
+// alone makes a call for one item without a key, and returns a request if there is
+// to be another.
+func (c *Calls[T]) alone(ctx context.Context, item T, size int) (again *request[T]) {
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.inFlight--
-		result := item.Result()
-		switch {
-		case ctx.Err() != nil || c.closed:
-			c.vacate(key)
-		case result.Again > 0:
-			again = &request[T]{item: item, key: key, size: size, again: true, done: make(chan struct{})}
+		if result := item.Result(); result.Again > 0 && ctx.Err() == nil && !c.closed {
+			again = &request[T]{item: item, size: size, again: true, done: make(chan struct{})}
 			c.rest([]*request[T]{again}, result.Again)
-		default:
-			c.vacate(key)
-			if result.Failed {
-				c.fail(key)
-			}
 		}
 		c.start()
 	}()
@@ -201,7 +209,7 @@ func (c *Calls[T]) leave(ctx context.Context, r *request[T]) error {
 		return ctx.Err()
 	}
 	if r.in.callers--; r.in.callers == 0 {
-		r.in.cancel()
+		r.in.forsaken()
 	}
 	return fmt.Errorf("%w: %w", ErrAbandoned, ctx.Err())
 }

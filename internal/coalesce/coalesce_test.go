@@ -263,6 +263,66 @@ func TestCallsEndWithTheirCallers(t *testing.T) {
 	})
 }
 
+// A call for a key goes on without its callers, so that nothing of the key
+// overtakes what it asks for, until it is answered, Linger has passed or Close's
+// patience ends.
+func TestCallsWithKeysLinger(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		first string // in a call of its own before; "": the key's item is alone
+		key   string
+		close time.Duration // Close's patience, from the beginning
+		want  []string
+	}{
+		{"alone", "", "k", 0, []string{"0s k:1", "1s k:2"}},
+		{"shared", "x", "k", 0, []string{"0s x", "1s k:1", "2s k:2"}},
+		{"too long", "", "hang", 0, []string{"0s hang:1", "10.5s hang:2"}},
+		{"closed", "", "hang", 3 * time.Second, []string{"0s hang:1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := ten
+				limits.Linger = 10 * time.Second
+				p := newPost(limits)
+				var all sync.WaitGroup
+				leave := time.Second / 2
+				if c.first != "" {
+					p.send(t.Context(), t, &all, c.first)
+					leave += time.Second
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), leave)
+				defer cancel()
+				all.Go(func() {
+					if err := p.Do(ctx, &letter{text: c.key + ":1"}); !errors.Is(err, ErrAbandoned) || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("got %v", err)
+					}
+					if got := time.Since(p.begin); got != leave {
+						t.Errorf("it returned after %v, want %v", got, leave)
+					}
+				})
+				all.Wait()
+				if c.close > 0 {
+					ctx, cancel := context.WithDeadline(t.Context(), p.begin.Add(c.close))
+					defer cancel()
+					if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("Close: %v", err)
+					}
+				} else {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					defer cancel()
+					_ = p.Do(ctx, &letter{text: c.key + ":2"})
+				}
+				if err := p.Close(t.Context()); err != nil || p.now != 0 {
+					t.Errorf("Close: %v, with %d calls under way", err, p.now)
+				}
+				if !slices.Equal(p.log, c.want) {
+					t.Errorf("got %q, want %q", p.log, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestClose(t *testing.T) {
 	for _, c := range []struct {
 		text  string
