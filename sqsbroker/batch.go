@@ -19,8 +19,9 @@ import (
 // [broker.ErrSkipped].
 //
 // What SQS fails by its own fault is sent again, up to four times more, after
-// pauses that double from 50 ms, with chance, while the others go on. On a FIFO
-// queue SQS may fail one entry of a call and store a later one of the same key:
+// pauses that double from 50 ms, with chance. On a Standard queue the others go on
+// meanwhile; on a FIFO queue nothing of the batch is sent before it, whatever its
+// key, and SQS may fail one entry of a call and store a later one of the same key:
 // the later one is reported as stored then, and the failed one is not sent
 // again, since it would come out of order. No message that comes after a failure
 // of its key is sent; it is [broker.ErrSkipped], and as retryable as what failed.

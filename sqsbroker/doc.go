@@ -100,7 +100,7 @@
 //	Health                 sqs:GetQueueAttributes, also on the dead-letter queue
 //	EnsureQueue            sqs:GetQueueAttributes, also on the dead-letter queue; sqs:CreateQueue
 //	UpdateQueue            as EnsureQueue, and sqs:SetQueueAttributes
-//	Redrive                see there
+//	Redrive                Receive, Delete, Release; sqs:SendMessage on the other queue, sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks
 //	Ping                   sqs:ListQueues, see there
 //
 // All but Ping also need sqs:GetQueueUrl for a queue that is not given by URL,
@@ -122,9 +122,9 @@
 // deadline would wait for good. An entry of a batch that SQS fails by its own
 // fault (SenderFault is false) is resent four times at most, after a pause from
 // 50 ms to 1 s with chance, as long as that breaks no order. A send whose
-// outcome is unknown, in any of the client's attempts, matches
-// [broker.ErrOutcomeUnknown]. Whatever ends with its context matches the
-// context's error.
+// outcome is unknown matches [broker.ErrOutcomeUnknown], also where the last thing
+// that SQS says is a refusal, and an earlier try or call for the message had no
+// answer. Whatever ends with its context matches the context's error.
 //
 // # Concurrency and shutdown
 //

@@ -2,6 +2,7 @@ package sqsbroker
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -96,6 +97,28 @@ func TestPermissionsAsDocumented(t *testing.T) {
 		{"UpdateQueue", []string{"EnsureQueue"}, func(t *testing.T, r *rig, _ *broker.Delivery) error {
 			_, err := r.UpdateQueue(t.Context(), "jobs", QueueOptions{Visibility: time.Minute})
 			return err
+		}},
+		{"Redrive", []string{"Receive", "Delete", "Release"}, func(t *testing.T, r *rig, _ *broker.Delivery) error {
+			r.publish(t, "dead", "", "a", "b", "c")
+			r.called() // of publish
+			sleep(time.Second)
+			for _, refused := range []string{"SendMessage", "StartMessageMoveTask", ""} {
+				r.setFault(func(action string, w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+					switch {
+					case action == "SendMessage" && refused == action:
+						writeError(w, http.StatusBadRequest, "KmsDisabled") // all are given back
+					case action == "StartMessageMoveTask" && refused != "":
+						writeError(w, http.StatusBadRequest, "UnsupportedOperation")
+					default:
+						return false
+					}
+					return true
+				})
+				if _, err := r.Redrive(t.Context(), "dead", RedriveOptions{To: "jobs"}); (err != nil) != (refused == "SendMessage") {
+					t.Errorf("without %q: %v", refused, err)
+				}
+			}
+			return nil
 		}},
 		{"Ping", nil, func(t *testing.T, r *rig, _ *broker.Delivery) error { return r.Ping(t.Context()) }},
 	} {

@@ -46,8 +46,8 @@ const opRedrive = "redrive"
 // an error.
 //
 // SQS does not know where rejected messages came from, and some SQS-compatible
-// servers have no such tasks, or tasks that do nothing. What is left is copied and then deleted by this
-// process, one message after the other: if that ends between the two, a message
+// servers have no such tasks, or tasks that do nothing. What is left is copied and
+// then deleted by this process, one message after the other: if that ends between the two, a message
 // is in both queues, and Redrive, called again, moves it a second time, which a
 // FIFO queue deduplicates for five minutes. Nothing is lost, and what is moved
 // stays moved. A message with no known source, and no To, is an error and stays,
@@ -56,7 +56,8 @@ const opRedrive = "redrive"
 //
 // The copies are new messages: their ids, times and counts of receives begin
 // anew. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
-// sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes on the
+// sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility (to give back
+// what was received when a copy fails) and sqs:GetQueueAttributes on the
 // dead-letter queue, sqs:SendMessage on the other, and sqs:GetQueueAttributes on
 // To.
 func (b *Broker) Redrive(ctx context.Context, queue string, o RedriveOptions) (RedriveReport, error) {
