@@ -35,7 +35,7 @@ func TestOnSQSTest(t *testing.T) {
 // lease is the visibility timeout of every queue here: short, since the stories
 // run in real time, and long enough for a server on a busy machine to answer a
 // heartbeat in the half of it.
-const lease = 4 * time.Second
+const lease = 3 * time.Second
 
 type server struct {
 	client *sqs.Client

@@ -1,6 +1,7 @@
 package sqsaudit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type Load struct {
 	Messages int
 	Lease    time.Duration // the queue's; all times but Pause are in proportion to it
 	Pause    time.Duration // the longest between two calls of one publisher
+	Workers  int           // handlers of a consumer at a time; 0: 16
+	Slow     int           // one handler in so many takes longer than the lease; 0: 50
 	Seed     uint64
 
 	mu             sync.Mutex
@@ -148,7 +151,7 @@ func (l *Load) try(ctx context.Context, ms []broker.Message) (failed []broker.Me
 // consume has one subscription after the other.
 func (l *Load) consume(ctx context.Context) {
 	for ctx.Err() == nil {
-		sub, err := l.Broker.Subscribe(ctx, l.Queue, l.handle, broker.Group("workers"), broker.Concurrency(16),
+		sub, err := l.Broker.Subscribe(ctx, l.Queue, l.handle, broker.Group("workers"), broker.Concurrency(cmp.Or(l.Workers, 16)),
 			broker.Backoff{Min: l.Lease / 30, Max: l.Lease / 3})
 		if err != nil { // its look-ups failed
 			wait(ctx, l.Lease/300)
@@ -184,13 +187,13 @@ func (l *Load) kill(ctx context.Context) {
 
 var errUnlucky = errors.New("as the test wants")
 
-// handle takes its time, one in fifty longer than the lease, and fails now and
+// handle takes its time, now and then longer than the lease, and fails now and
 // then.
 func (l *Load) handle(ctx context.Context, d *broker.Delivery) (err error) {
 	run := l.Audit.Began(ctx, d)
 	defer func() { run.Ended(err) }()
 	work := l.part(l.Lease / 30)
-	if l.upTo(50) == 0 {
+	if l.upTo(cmp.Or(l.Slow, 50)) == 0 {
 		work = l.Lease + l.part(l.Lease)
 	}
 	wait(ctx, work)
