@@ -198,6 +198,38 @@ func TestPublishersKeepOrder(t *testing.T) {
 	}
 }
 
+// Behind a failure for good, what SQS failed by its own fault in the same call is
+// not sent again; what is of other groups is.
+func TestNotSentAgainBehindAFailure(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		o := newOrdered(t, r)
+		batches := 0
+		r.setFault(func(action string, w http.ResponseWriter, req *http.Request, _ http.Handler) bool {
+			if action != "SendMessageBatch" {
+				time.Sleep(time.Millisecond) // meanwhile the others come, and share the next call
+				return false
+			}
+			if batches++; batches > 1 {
+				return false
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			_, _ = io.WriteString(w, `{"Failed":[{"Id":"0","Code":"InvalidMessageContents","SenderFault":true},`+
+				`{"Id":"1","Code":"InternalError","SenderFault":false},{"Id":"2","Code":"InternalError","SenderFault":false}]}`)
+			return true
+		})
+		o.send(t.Context(), r.Broker, "x1 a1 a2 b1")
+		if got := o.stored(t); got != "b1 x1" {
+			t.Errorf("stored %q, want b1 and x1", got)
+		}
+		wantError(t, "a1", o.errs["a1"], broker.ErrInvalid)
+		wantError(t, "a2", o.errs["a2"], broker.ErrUnavailable)
+		if o.errs["b1"] != nil {
+			t.Error(o.errs["b1"])
+		}
+	})
+}
+
 // A caller that gives up takes no others with it.
 func TestCancelledPublishFailsNoOthers(t *testing.T) {
 	for _, slice := range []bool{false, true} {

@@ -159,3 +159,23 @@ func TestTriesOfAHeartbeat(t *testing.T) {
 		}
 	})
 }
+
+// Nor are the pauses of a call without a deadline those of the AWS client, which
+// are 20 s at most: a lease may hang on it.
+func TestTriesWithoutADeadline(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.create(t, "jobs", "VisibilityTimeout", "43200")
+		r.fill(t, 1)
+		d := r.take(t, "jobs", 1)[0]
+		r.fail("ChangeMessageVisibilityBatch", http.StatusForbidden, "RequestThrottled")
+		for range 40 { // the pauses are chance
+			r.called()
+			begin := time.Now()
+			wantError(t, "Extend", r.Extend(t.Context(), time.Hour, d), broker.ErrThrottled)
+			if took, n := time.Since(begin), r.called()["ChangeMessageVisibilityBatch"]; n != 3 || took > 2*maxPause {
+				t.Fatalf("%d tries in %v, want 3 with pauses of %v at most", n, took, maxPause)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}

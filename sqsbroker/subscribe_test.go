@@ -47,30 +47,55 @@ func TestSubscribe(t *testing.T) {
 	})
 }
 
-// Leases are kept alive: a handler that takes three times as long runs once.
+// Leases are kept alive: a handler that takes three times as long runs once, and
+// on a FIFO queue what is behind it in its group waits.
 func TestSlowHandlerRunsOnce(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig) {
-		r.create(t, "jobs")
-		sub, err := r.Subscribe(t.Context(), "jobs", func(ctx context.Context, _ *broker.Delivery) error {
-			select {
-			case <-time.After(90 * time.Second):
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}, workers, broker.Concurrency(3))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.publish(t, "jobs", "", "a")
-		sleep(10 * time.Minute)
-		if c := sub.Counts(); c.Received != 1 || c.Deleted != 1 || c.Extended < 3 || c.LeasesLost != 0 {
-			t.Errorf("got %+v", c)
-		}
-		if n := r.called()["ChangeMessageVisibilityBatch"]; n < 3 || n > 12 {
-			t.Errorf("%d extensions of a lease of 30 s in 90 s", n)
-		}
-	})
+	for _, c := range []struct {
+		queue, key string
+		bodies     []string
+	}{
+		{"jobs", "", []string{"slow"}},
+		{"orders.fifo", "k", []string{"slow", "next"}},
+	} {
+		t.Run(c.queue, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				r.create(t, c.queue)
+				var mu sync.Mutex
+				var ran []string
+				sub, err := r.Subscribe(t.Context(), c.queue, func(ctx context.Context, d *broker.Delivery) error {
+					body := string(d.Body)
+					if body == "slow" {
+						select {
+						case <-time.After(90 * time.Second):
+						case <-ctx.Done():
+							body = context.Cause(ctx).Error()
+						}
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					ran = append(ran, body)
+					return nil
+				}, workers, broker.Concurrency(3))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.publish(t, c.queue, c.key, c.bodies...)
+				sleep(10 * time.Minute)
+				n := uint64(len(c.bodies))
+				if k := sub.Counts(); k.Received != n || k.Deleted != n || k.Extended < 3 || k.LeasesLost != 0 || k.Failed != 0 {
+					t.Errorf("got %+v", k)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !slices.Equal(ran, c.bodies) {
+					t.Errorf("handlers that ended: %q, want %q", ran, c.bodies)
+				}
+				if n := r.called()["ChangeMessageVisibilityBatch"]; n < 3 || n > 12 {
+					t.Errorf("%d extensions of a lease of 30 s in 90 s", n)
+				}
+			})
+		})
+	}
 }
 
 func TestDeadLetterAfterAttempts(t *testing.T) {
