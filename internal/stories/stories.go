@@ -23,11 +23,12 @@ type Stage struct {
 		broker.Receiver
 	}
 	FIFO  bool
-	Lease time.Duration // of every queue; at most 10 s, and exact: nothing but a release or its end makes a message come again
+	Lease time.Duration // of every queue; SQS waits for no message longer than twice 10 s
 	// Queue makes a queue, and the dead-letter queue in which a message comes to
 	// rest after so many attempts.
 	Queue func(t *testing.T, attempts int) (queue, dead string)
-	// Real is set where time is: a busy machine may lose leases.
+	// Real is set where time is real: a busy machine may lose leases there, and
+	// with them attempts that no report tells of.
 	Real bool
 }
 
