@@ -3,6 +3,7 @@ package sqsbroker_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -19,8 +20,12 @@ import (
 	"github.com/candidmq/candidmq/sqsbroker/sqstest"
 )
 
+// leastMessages are enough for every kind of fault to hit, also those that are
+// rare: with 500, some runs have none of one kind.
+const leastMessages = 2_000
+
 var (
-	faultMessages = flag.Int("messages", 5_000, "messages of a fault run on each kind of queue")
+	faultMessages = flag.Int("messages", 5_000, fmt.Sprintf("messages of a fault run on each kind of queue, at least %d", leastMessages))
 	faultSeed     = flag.Uint64("seed", 0, "seed of the fault runs; 0: another one each time")
 )
 
@@ -29,6 +34,9 @@ var (
 // and lets leases end, in virtual time. Package sqsaudit judges by the wire and
 // by the endpoint's own log.
 func TestFaultRun(t *testing.T) {
+	if *faultMessages < leastMessages {
+		t.Fatalf("-messages=%d: fewer than %d may not meet every kind of fault, and a run that does not proves nothing of it", *faultMessages, leastMessages)
+	}
 	seed := *faultSeed
 	if seed == 0 {
 		seed = rand.Uint64() | 1
