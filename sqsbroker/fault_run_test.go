@@ -21,7 +21,7 @@ import (
 )
 
 // leastMessages are enough for every kind of fault to hit, also those that are
-// rare: with 500, some runs have none of one kind.
+// rare: with 500, most runs lack one.
 const leastMessages = 2_000
 
 var (
