@@ -120,8 +120,16 @@ var reasons = []struct {
 }{
 	{"receipt handle has expired", broker.ErrLeaseLost},
 	{"not available for visibility timeout change", broker.ErrLeaseLost},
-	{"beyond the limit", broker.ErrLeaseLost}, // of 12 hours since the receive
+	{beyondTwelveHours, broker.ErrLeaseLost},
 	{"Message must be shorter than", broker.ErrTooLarge},
+}
+
+// beyondTwelveHours is how SQS refuses a visibility timeout of more than is left of
+// the 12 hours since the receive.
+const beyondTwelveHours = "beyond the limit"
+
+func beyondLimit(e types.BatchResultErrorEntry) bool {
+	return e.Code != nil && jsonCode(*e.Code) == "InvalidParameterValue" && e.Message != nil && strings.Contains(*e.Message, beyondTwelveHours)
 }
 
 func jsonCode(code string) string {

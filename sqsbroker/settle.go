@@ -28,6 +28,7 @@ type settling struct {
 	index   int   // in the call of the caller
 	seconds int32 // the visibility timeout to set
 	late    bool  // the lease was over before the call
+	reduced bool  // seconds were more than SQS found left of the 12 hours
 
 	// What a call leaves.
 	err   error
@@ -73,7 +74,8 @@ func (b *Broker) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 // Extend sets the visibility timeouts with ChangeMessageVisibilityBatch, ten a
 // call. lease is rounded up to whole seconds, and shortened to what is left of
 // the 12 hours since the receive, which SQS never exceeds, counted from before the
-// call of Receive; 0 is the queue's visibility timeout. It is
+// call of Receive, and once more where SQS finds less left, since the call took
+// longer than expected to reach it; 0 is the queue's visibility timeout. It is
 // [broker.ErrLeaseLost] when the lease is over or nothing is left of the 12 hours.
 func (b *Broker) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {
 	if err := sqsrules.CheckExtend(lease); err != nil {
@@ -127,9 +129,11 @@ func (s *settling) checkChange() error {
 
 // limit sets the visibility timeout to d, or what is left of the 12 hours.
 func (s *settling) limit(d time.Duration) {
-	left := time.Until(s.latest).Truncate(time.Second)
-	s.seconds = sqsrules.Seconds(min(d, max(left, 0)))
+	s.seconds = sqsrules.Seconds(min(d, max(s.left(), 0)))
 }
+
+// left is what is left of the 12 hours.
+func (s *settling) left() time.Duration { return time.Until(s.latest).Truncate(time.Second) }
 
 // settled is the error of a delivery that was settled before.
 func settled(op string, h *handle, err error) error {
@@ -383,6 +387,20 @@ func failed(ctx context.Context, batch []*settling, entries []types.BatchResultE
 			s := batch[i]
 			s.err = s.queue.fail(ctx, s.op, s.subject, entryError(e))
 			s.again = !e.SenderFault && s.tries < entryTries && !s.Expired(time.Now())
+			if beyondLimit(e) {
+				s.reduce()
+			}
 		}
+	}
+}
+
+// arrival is what an extension may take to reach SQS, with all its tries.
+const arrival = 5 * time.Second
+
+// reduce asks once more, for less: SQS counts the 12 hours up to when a request
+// arrives, which was later than it was taken for.
+func (s *settling) reduce() {
+	if less := s.left() - arrival; less > 0 && !s.reduced {
+		s.seconds, s.reduced, s.again = min(s.seconds, sqsrules.Seconds(less)), true, true
 	}
 }
