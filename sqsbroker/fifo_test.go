@@ -319,7 +319,7 @@ func TestNothingOvertakesACancelledPublish(t *testing.T) {
 					_, err := r.Publish(ctx, broker.Message{Subject: "orders.fifo", Body: []byte(body), Key: key, DedupID: body})
 					return err
 				}
-				r.setFault(func(action string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
+				r.setFault(func(_ string, w http.ResponseWriter, req *http.Request, next http.Handler) bool {
 					// What is on its way arrives, whatever becomes of its client.
 					body, err := io.ReadAll(req.Body)
 					if err != nil {
