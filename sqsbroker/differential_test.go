@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/candidmq/candidmq/broker"
+	"github.com/candidmq/candidmq/internal/sqsrules"
 	"github.com/candidmq/candidmq/memory"
 	"github.com/candidmq/candidmq/sqsbroker"
 	"github.com/candidmq/candidmq/sqsbroker/sqstest"
@@ -70,7 +71,8 @@ type both struct {
 	last  [2]broker.Sequence
 
 	retention time.Duration
-	deleted   map[string]bool // by memory's id: a delete was tried, perhaps by another receipt
+	deleted   map[string]bool                // by memory's id: a delete was tried, perhaps by another receipt
+	waited    map[*broker.Delivery]time.Time // memory's, of receives that waited: when they came
 }
 
 func compare(t *testing.T, h history) error {
@@ -80,7 +82,7 @@ func compare(t *testing.T, h history) error {
 		suffix = ".fifo"
 	}
 	p := &both{
-		ctx: t.Context(), ids: map[string]string{}, deleted: map[string]bool{}, retention: time.Duration(h.retention) * time.Second,
+		ctx: t.Context(), ids: map[string]string{}, deleted: map[string]bool{}, waited: map[*broker.Delivery]time.Time{}, retention: time.Duration(h.retention) * time.Second,
 		names: map[string]string{"q": "q" + suffix, "dead": "dead" + suffix, "none": "none" + suffix, "not a name": "not a name"},
 	}
 	p.sides = [2]queues{openMemory(t, p, &h), openServer(t, p, &h)}
@@ -148,6 +150,17 @@ func closed(t *testing.T, b broker.Broker) {
 	}
 }
 
+// timeout is the visibility timeout that a step may ask for.
+func (s step) timeout() time.Duration {
+	switch {
+	case s.do == "extend" && s.seconds == 0: // the queue's own
+		return sqsrules.MaxLease
+	case s.do == "extend", s.do == "release":
+		return time.Duration(s.seconds) * time.Second
+	}
+	return 0
+}
+
 func (p *both) step(s step) error {
 	d := time.Duration(s.seconds) * time.Second
 	switch s.do {
@@ -171,6 +184,11 @@ func (p *both) step(s step) error {
 			pair = p.held[len(p.held)-1-which] // the newest are of the most interest
 			// Of what SQS has forgotten since, sqsbroker sends a copy: it cannot know.
 			if s.do == "reject" && (p.deleted[pair[0].ID] || time.Since(pair[0].Time) >= p.retention) {
+				continue
+			}
+			// Nor can it know when in a long poll SQS received, and is careful near the
+			// end of 12 hours.
+			if came, waited := p.waited[pair[0]]; waited && time.Since(came)+s.timeout() > sqsrules.MaxLease-sqsrules.MaxWait {
 				continue
 			}
 			p.deleted[pair[0].ID] = p.deleted[pair[0].ID] || s.do == "delete"
@@ -270,6 +288,7 @@ func (p *both) receive(s step) error {
 	}
 	var got [2][]*broker.Delivery
 	var errs [2]error
+	began := time.Now()
 	var ended [2]time.Time
 	var done [2]chan struct{}
 	for i, side := range p.sides { // at once, since waiting takes time
@@ -293,6 +312,9 @@ func (p *both) receive(s step) error {
 			return err
 		}
 		p.held = append(p.held, [2]*broker.Delivery{d, got[1][i]})
+		if ended[0].After(began) {
+			p.waited[d] = ended[0]
+		}
 	}
 	return nil
 }
