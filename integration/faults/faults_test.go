@@ -92,13 +92,14 @@ func run(t *testing.T, endpoint, queue string, audit *sqsaudit.Audit) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Of many messages, as many are slow as of 25,000, and more are worked on at a
+	// time, in more groups: else a long run waits for handlers, which wait most of
+	// their time, and for groups that a lost answer holds up for a lease.
+	many := min(max(*messages/25_000, 1), 4)
 	load := &sqsaudit.Load{
 		Audit: audit, Broker: b, Queue: queue, Messages: *messages, Lease: lease, Seed: seed,
 		Pause: 2 * atLeast / time.Duration(max(*messages/30, 1)),
-		// Of many messages, as many are slow as of 25,000, and more are worked on at
-		// a time: else the handlers, which wait most of their time, are what a long
-		// run waits for, and not the weather.
-		Slow: max(50, *messages/500), Workers: 16 * min(max(*messages/25_000, 1), 4),
+		Slow:  max(50, *messages/500), Workers: 16 * many, Groups: 3 * many,
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), limit+time.Duration(*messages)*10*time.Millisecond)

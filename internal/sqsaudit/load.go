@@ -32,6 +32,7 @@ type Load struct {
 	Pause    time.Duration // the longest between two calls of one publisher
 	Workers  int           // handlers of a consumer at a time; 0: 16
 	Slow     int           // one handler in so many takes longer than the lease; 0: 50
+	Groups   int           // of each publisher, on a FIFO queue; 0: 3
 	Seed     uint64
 
 	mu             sync.Mutex
@@ -43,7 +44,6 @@ type Load struct {
 const (
 	lone, slicing = 24, 6 // publishers
 	sliceLen      = 25
-	groups        = 3 // of each publisher, on a FIFO queue
 	consumers     = 3
 )
 
@@ -116,7 +116,7 @@ func (l *Load) publish(ctx context.Context, i int) {
 		for ; len(ms) < most && at < l.Messages; at += lone + slicing {
 			m := broker.Message{Subject: l.Queue, Body: fmt.Append(nil, at)}
 			if strings.HasSuffix(l.Queue, ".fifo") {
-				m.Key, m.DedupID = fmt.Sprint(i, "-", l.upTo(groups)), string(m.Body)
+				m.Key, m.DedupID = fmt.Sprint(i, "-", l.upTo(cmp.Or(l.Groups, 3))), string(m.Body)
 			}
 			ms = append(ms, m)
 		}
