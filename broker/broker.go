@@ -5,30 +5,33 @@ import (
 	"reflect"
 )
 
-// Broker joins what every backend has. Ask for the narrowest role that you
-// need ([Publisher], [Requester], [Receiver], …) and pass a backend's concrete
-// type: what it cannot do then does not compile. Use Broker where a backend is
-// chosen at run time, and [As] to find the other roles.
+// Broker combines the roles that every backend has. Ask for the narrowest role
+// that you need ([Publisher], [Requester], [Receiver], …) and pass a backend's
+// concrete type: then code that needs more than the backend offers does not
+// compile. Use Broker where a backend is chosen at run time, and [As] to find
+// the other roles.
 type Broker interface {
 	Publisher
 	Subscriber
 	Describer
-	// Close drains every subscription within ctx, as [Subscription.Drain]
-	// does, and releases what the broker owns; a connection or client that it
-	// was given stays open. It may be called more than once; every call waits
-	// for the end. All other methods return [ErrClosed] afterwards.
+	// Close drains every subscription within ctx, as [Subscription.Drain] does,
+	// and releases the broker's own resources; a connection or client that was
+	// passed to it stays open. Close may be called more than once; every call
+	// waits until closing is complete. All other methods return [ErrClosed]
+	// afterwards.
 	Close(ctx context.Context) error
 }
 
-// Describer tells what a destination really promises.
+// Describer reports what a destination guarantees.
 type Describer interface {
-	// Describe reads the semantics of a destination, live where there is
-	// something to read. What could not be read is StateUnknown, with the
-	// reason. A destination that does not exist is [ErrNotFound].
+	// Describe reads the semantics of a destination, from the live
+	// configuration where there is one. A fact that could not be read is
+	// StateUnknown, with the reason. A destination that does not exist is
+	// [ErrNotFound].
 	Describe(ctx context.Context, destination string) (Semantics, error)
 }
 
-// Flusher waits for the server to have what was published.
+// Flusher waits until the server has received all published messages.
 type Flusher interface {
 	// Flush returns when the server has processed everything that this broker
 	// published before, or when ctx ends. A ctx without a deadline gets
@@ -36,7 +39,7 @@ type Flusher interface {
 	Flush(ctx context.Context) error
 }
 
-// Pinger is for readiness probes.
+// Pinger checks the connection, for readiness probes.
 type Pinger interface {
 	// Ping makes one round trip and returns nil if the backend answered. It
 	// fails at once while the connection is known to be down. A ctx without a
@@ -44,9 +47,10 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// As finds the role T in b, a broker or any role of one: it asks b's method As(any) bool if there is one,
-// then b itself, then what its method Unwrap() Broker returns. The error
-// matches [errors.ErrUnsupported] and names the role.
+// As finds the role T in b, a broker or any role of one. It tries b's method
+// As(any) bool if there is one, then b itself, then the result of its method
+// Unwrap() Broker. The error matches [errors.ErrUnsupported] and names the
+// role.
 //
 //	requester, err := broker.As[broker.Requester](b)
 //

@@ -11,8 +11,8 @@ type outcome interface {
 	handled(ctx context.Context, d *Delivery, err error)
 }
 
-// call runs a handler and hands its result to o, even when the handler panics or
-// ends its goroutine. It is the only place that recovers a panic.
+// call runs a handler and passes its result to o, even when the handler panics
+// or ends its goroutine. It is the only place that recovers a panic.
 func call(ctx context.Context, h Handler, d *Delivery, o outcome) {
 	err := errGoexit
 	defer func() {
@@ -26,8 +26,8 @@ func call(ctx context.Context, h Handler, d *Delivery, o outcome) {
 	}
 }
 
-// read calls what an error has of methods: one that panics, as that of a nil
-// pointer may, does so as part of the handler.
+// read calls the methods of an error: one that panics, as that of a nil pointer
+// may, does so as part of the handler.
 func read(err error) {
 	_ = errors.Is(err, errGoexit)
 	_ = err.Error()

@@ -9,48 +9,52 @@ import (
 )
 
 // Consume receives the messages of queue from r, calls h for each, and settles
-// by what h returns; see [Handler]. It returns at once; [Subscription.Drain]
-// ends it. ctx lends its values to handlers, and its end has no effect later.
+// each by the result of h; see [Handler]. It returns at once;
+// [Subscription.Drain] ends it. Handlers inherit the values of ctx; cancelling
+// ctx later has no effect.
 //
-// It is the one runtime under every leased backend, whose Subscribe stands on
-// it: prefer that, since it checks that the queue exists and Close drains it. Use
-// Consume on a Receiver of your own, and drain it before you close that. What it
-// does:
+// Consume is the one runtime under every leased backend, whose Subscribe is
+// built on it. Prefer Subscribe, since it checks that the queue exists, and
+// Close drains it. Use Consume with a Receiver of your own, and drain it before
+// closing that. Consume works as follows:
 //
-//   - It asks r for no more messages than may start at once ([Concurrency]),
-//     so no lease runs down in a buffer. [Prefetch] trades that for fewer calls.
-//   - It keeps each message's lease alive from its receipt on, by a heartbeat
-//     after a third to a half of the lease; quick handlers cause none. One call
-//     serves all that are due. A heartbeat that fails is tried again while the
-//     lease lasts. A lease that is lost cancels the handler's context with
-//     [ErrLeaseLost], a fiftieth of the lease before its end if it could not be
-//     renewed. A delivery whose [Handle] is not [Leased] has no heartbeat, which
-//     is told to [OnError], once; one without a lease needs none.
-//   - Messages with one [Message.Key] run one at a time, in order; keys do not
-//     wait for each other. If one fails, the later ones in hand are released
-//     before it, last first, so that order holds, to come again two seconds
-//     after it. If one is rejected, those behind it go on.
-//   - Messages that wait behind one of their key are held, their leases kept
-//     alive, and take no slot, so that a busy key leaves the others theirs. While
-//     handlers are so quick that what waits starts before its first heartbeat,
-//     there may be [Batch] times as many as slots. Else a receive asks for one
-//     message when there are as many as slots, and none is made with twice as
-//     many. [Snapshot] counts them.
+//   - It requests no more messages than may start at once ([Concurrency]), so
+//     no lease expires in a buffer. [Prefetch] trades that for fewer calls.
+//   - It keeps each message's lease alive from receipt, by a heartbeat after a
+//     third to a half of the lease; quick handlers cause none. One call serves
+//     all leases that are due. A failed heartbeat is retried while the lease
+//     lasts. If a lease cannot be renewed, the handler's context is cancelled
+//     with [ErrLeaseLost] shortly (1/50 of the lease) before it expires; if it
+//     is lost earlier, at once. A delivery whose [Handle] is not [Leased] has
+//     no heartbeat, which is reported to [OnError] once; a delivery without a
+//     lease needs none.
+//   - It handles messages with the same [Message.Key] one at a time, in order;
+//     different keys do not wait for each other. If a message fails, the later
+//     ones of its key in hand are released before it, last first, so that the
+//     order holds, and are delivered again two seconds after it. If a message
+//     is rejected, the later ones continue.
+//   - Messages that wait behind another of their key are held with their leases
+//     kept alive, and take no slots, so that a busy key leaves the other keys
+//     their slots. While handlers are so quick that waiting messages start
+//     before their first heartbeat, [Batch] times as many as there are slots
+//     may wait. Otherwise a receive requests only one message once as many wait
+//     as there are slots, and none is made once twice as many wait. [Snapshot]
+//     counts them.
 //   - It settles on a context that does not end with the handler's. While one
-//     delete is under way, the next ones gather and go together; an idle
-//     consumer's goes at once. Those that wait leave their slots to other
-//     messages, as many as there are slots. A settlement that fails is tried
-//     again while the lease lasts, then told to [OnError] and counted; the
-//     message comes again.
-//   - A receive that fails is told to [OnError], and tried again after a
-//     pause, of 5 s at most. Only [ErrClosed] ends the subscription.
+//     delete is in progress, further ones collect and are sent together; an
+//     idle consumer's delete is sent at once. Waiting deletes leave their slots
+//     to other messages, up to as many as there are slots. A failed settlement
+//     is retried while the lease lasts, then reported to [OnError] and counted;
+//     the message is delivered again.
+//   - A failed receive is reported to [OnError], and retried after a pause of
+//     at most 5 s. Only [ErrClosed] ends the subscription.
 //
 // A message is released at once when a drain's deadline interrupts its handler.
-// SQS and JetStream count that as an attempt, and each release of a message that
-// waits behind one of its key, by a drain or since that one failed. So that a
-// message which fails until it is dead-lettered does not take those behind it
-// along, it comes alone every other time at least. Where a key's messages must
-// not spend attempts for each other at all, [Batch](1) receives them one by one.
+// Releasing a message counts as an attempt on SQS and JetStream, including
+// messages released because an earlier one with the same key failed. To keep a
+// failing message from using up its successors' attempts, it is redelivered
+// alone at least every second time. Where the messages of a key must not use up
+// each other's attempts at all, [Batch](1) receives them one by one.
 //
 // Options: [Concurrency], [Lease], [Backoff], [MaxAttempts], [Prefetch],
 // [Rate], [Circuit], [Batch], [OnError], [Observer], [Logger], [Backend].
@@ -63,10 +67,10 @@ func Consume(ctx context.Context, r Receiver, queue string, h Handler, opts ...S
 	return &c.Subscription, nil
 }
 
-// consumer is a Subscription on a Receiver. One goroutine is the heartbeat's, one
-// polls where there is room, and each delivery has one while its handler runs,
-// which polls next if nobody does; see work. Polls beyond the first and Extend
-// calls have one while they last.
+// consumer is a Subscription on a Receiver. It has one goroutine for the
+// heartbeat, one that polls while there is room, and one for each running
+// handler, which polls next if no other does; see work. Polls beyond the first
+// and Extend calls have one while they last.
 type consumer struct {
 	Subscription
 	receiver Receiver
@@ -76,27 +80,27 @@ type consumer struct {
 
 	intake context.Context // ends when the drain begins
 	halt   context.CancelFunc
-	room   chan struct{} // holds a token after something that the poller waits for has changed
+	room   chan struct{} // holds a token after a change that the poller waits for
 	polls  sync.WaitGroup
 
-	// chance is where the jitter for a delivery, or for the intake (nil), comes
-	// from: a number in [0, 1).
+	// chance is the source of the jitter for a delivery, or for the intake
+	// (nil): a number in [0, 1).
 	chance func(*Delivery) float64
 
 	// Guarded by Subscription.mu:
 	hand    hand
-	lanes   map[string]*run // the first delivery in hand of each key, which has the others behind it
+	lanes   map[string]*run // the first delivery in hand of each key; the others are behind it
 	behind  int             // deliveries behind the first one of their key
 	ready   []*run          // deliveries waiting for a slot, with Prefetch
-	running int             // slots taken: handlers started and not yet settled, but for
-	leaving int             // those that have left their slot, their delete waiting for a call
-	asked   int             // messages asked for by the receives under way
-	polling int             // receives under way
+	running int             // slots taken: handlers started and not yet settled, without leaving
+	leaving int             // those that have left their slot while their delete waits for a call
+	asked   int             // messages requested by the receives in progress
+	polling int             // receives in progress
 	leading bool            // a goroutine polls, or waits for room to do so
-	waits   bool            // that one waits
-	full    bool            // the last receive brought what was asked for
+	waits   bool            // that goroutine waits
+	full    bool            // the last receive returned as many as requested
 
-	handlerTime time.Duration // a moving average, of messages with a key; 0: none has been handled
+	handlerTime time.Duration // a moving average, of messages with a key; 0: none handled yet
 	leaseTime   time.Duration // of the last delivery
 
 	told    told
@@ -169,8 +173,8 @@ func (c *consumer) begins() {
 	go c.beat()
 }
 
-// stopIntake is the drain's first stage: it gives back what has not started,
-// last first.
+// stopIntake is the first stage of a drain: it releases the messages that have
+// not started, last first.
 func (c *consumer) stopIntake() {
 	c.halt()
 	c.polls.Wait()
@@ -189,7 +193,7 @@ func (c *consumer) stopIntake() {
 	c.releaseUnstarted(waiting, 0)
 }
 
-// allSettled is called when nothing is in hand any more.
+// allSettled is called when no delivery is in hand any more.
 func (c *consumer) allSettled() {
 	c.heart.stop()
 	c.mu.Lock()
@@ -199,8 +203,8 @@ func (c *consumer) allSettled() {
 	}
 }
 
-// cancelHandlers is the drain's last stage. Leases are not renewed any more,
-// so that what is abandoned comes again soon.
+// cancelHandlers is the last stage of a drain. Leases are no longer renewed, so
+// that abandoned messages are soon delivered again.
 func (c *consumer) cancelHandlers(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

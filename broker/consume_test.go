@@ -342,7 +342,7 @@ func TestConsumeBadInput(t *testing.T) {
 		"pending limits": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.PendingLimits{Messages: 9}}, errors.ErrUnsupported,
 			[]string{"this backend", "option broker.PendingLimits in Consume", "wait at the destination", "instead: Concurrency"}},
 		"a backend's Subscribe": {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.FromFirst(), broker.Backend("fake")}, errors.ErrUnsupported,
-			[]string{"fake does not support option broker.Start in Subscribe", "instead: a stream of JetStream"}},
+			[]string{"fake does not support option broker.Start in Subscribe", "instead: a JetStream stream"}},
 		"ordered":      {t.Context(), newFake(), "q", h, []broker.SubscribeOption{broker.Ordered{}}, errors.ErrUnsupported, []string{"Ordered", "JetStream"}},
 		"context over": {over, newFake(), "q", h, nil, context.Canceled, nil},
 	} {

@@ -5,26 +5,27 @@ import (
 	"fmt"
 )
 
-// Ensured is what an Ensure call of a backend found: EnsureQueue of SQS, EnsureStream
-// and EnsureConsumer of JetStream. Such a call creates what is not there, and compares
-// what is; it changes nothing that exists.
+// Ensured is the result of a backend's Ensure call: EnsureQueue of SQS,
+// EnsureStream and EnsureConsumer of JetStream. Such a call creates what does
+// not exist and compares what does; it never changes anything that exists.
 type Ensured struct {
-	// Created: there was none of that name, and now there is one as asked for.
+	// Created: there was none of that name, and it has been created as
+	// requested.
 	Created bool
-	// Address is the native address of what is there now, where that is another than
-	// the name it was asked for by: an SQS queue's URL. "" on JetStream.
+	// Address is the native address, where that differs from the requested
+	// name: an SQS queue's URL. "" on JetStream.
 	Address string
-	// Drift is how what was there differs from what was asked for, ordered by field;
-	// none if it was created. UpdateQueue of SQS, which returns an Ensured too, has
-	// changed it then.
+	// Drift lists the differences between the existing and the requested
+	// configuration, ordered by field; empty if it was created. UpdateQueue of
+	// SQS, which returns an Ensured too, has already applied these changes.
 	Drift []Drift
 }
 
-// Drift is one setting that differs from what was asked for.
+// Drift is one setting that differs from the requested configuration.
 type Drift struct {
 	Field string // as the backend's own API names it: "max_age", "VisibilityTimeout"
-	Want  string // what was asked for
-	Has   string // what is there, "" if the destination does not show it
+	Want  string // the requested value
+	Has   string // the existing value, "" if the destination does not show it
 }
 
 // String shows the field and both values, as in "max_age is 1h0m0s, want 2h0m0s".

@@ -8,52 +8,53 @@ import (
 	"unicode/utf8"
 )
 
-// Categories of errors, matched with [errors.Is]. What a backend cannot do at
-// all matches [errors.ErrUnsupported]. Contexts' errors
+// Categories of errors, matched with [errors.Is]. An operation that a backend
+// does not support matches [errors.ErrUnsupported]. The errors of contexts
 // ([context.DeadlineExceeded], [context.Canceled]) match as themselves.
 var (
 	// ErrClosed: the broker, subscription or connection is closed.
 	ErrClosed = errors.New("closed")
-	// ErrInvalid: bad input, found before anything was sent; see [FieldError].
+	// ErrInvalid: bad input, detected before anything was sent; see
+	// [FieldError].
 	ErrInvalid = errors.New("invalid input")
-	// ErrTooLarge: a size is over the destination's limit.
+	// ErrTooLarge: a size exceeds the destination's limit.
 	ErrTooLarge = errors.New("too large")
 	// ErrNotFound: the destination does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrNoResponders: nobody listens where the request was sent.
+	// ErrNoResponders: the request had no listener.
 	ErrNoResponders = errors.New("no responders")
 	// ErrLeaseLost: the lease ended before the message was settled, or the
-	// message is settled already; somebody else may have it.
+	// message is already settled; another receiver may hold it.
 	ErrLeaseLost = errors.New("lease lost")
-	// ErrThrottled: the backend asks to slow down.
+	// ErrThrottled: the backend asked the client to slow down.
 	ErrThrottled = errors.New("throttled")
 	// ErrDenied: credentials are missing, wrong or expired, or lack a
 	// permission.
 	ErrDenied = errors.New("access denied")
-	// ErrUnavailable: the backend cannot be reached, or failed inside.
+	// ErrUnavailable: the backend cannot be reached, or failed internally.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrOutcomeUnknown: the operation may or may not have taken effect.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
-	// ErrSkipped: a batch item was not sent because of another one: an earlier
-	// item of its key failed, and order would be lost; or some item was refused
-	// as bad input or unsupported, and so nothing of the batch was sent. The
-	// item itself may be fine; the error is as retryable as the failure that it
-	// stands behind. Where calls of Publish share one call of the backend it
-	// may be the error of a Publish too.
+	// ErrSkipped: a batch item was not sent because of another item. Either an
+	// earlier item with its key failed, and sending it would break the order;
+	// or some item was bad input or unsupported, and so none was sent. The item
+	// itself may be valid; the error is as retryable as the failure that caused
+	// it. Where calls of Publish share one call of the backend, Publish may
+	// return it too.
 	ErrSkipped = errors.New("not sent because of another message of the batch")
-	// ErrDropped: messages were discarded before a handler saw them.
+	// ErrDropped: messages were discarded before a handler received them.
 	ErrDropped = errors.New("messages dropped")
-	// ErrDraining is the cause with which a handler's context is cancelled
-	// once the deadline of a drain has passed.
+	// ErrDraining is the cause with which a handler's context is cancelled once
+	// a drain's deadline has passed.
 	ErrDraining = errors.New("drain deadline passed")
 )
 
-// Error is what a backend's failure looks like: errors.Is finds its category
-// (Kind), errors.As the native error (Err).
+// Error is a backend's failure. [errors.Is] finds its category (Kind),
+// [errors.As] the native error (Err).
 type Error struct {
 	Backend string // such as "sqs", "nats", "memory"
 	Op      string // such as "publish", "receive"
-	Subject string // the destination, as the caller named it
+	Subject string // the destination, as named by the caller
 	Kind    error  // one of this package's categories, nil if none fits
 	Err     error  // the native cause, nil if there is none
 	// Retryable: the same call may succeed later.
@@ -63,7 +64,8 @@ type Error struct {
 	OutcomeUnknown bool
 }
 
-// Error says which backend, operation and destination failed, and why.
+// Error names the backend, operation and destination that failed, and the
+// reason.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Backend + " " + e.Op)
@@ -82,7 +84,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the category and the cause.
+// Unwrap returns the category and the cause.
 func (e *Error) Unwrap() []error {
 	errs := make([]error, 0, 3)
 	if e.Kind != nil {
@@ -97,28 +99,28 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// FieldError is bad input, found before any I/O. It matches [ErrInvalid].
+// FieldError is bad input, detected before any I/O. It matches [ErrInvalid].
 type FieldError struct {
 	Field string // such as "Subject", "Header[trace-id]", "limit"
-	Value string // what was given; Error truncates it; never a body
-	Limit string // what is allowed
-	// TooLarge: the value is over a size limit. The error matches
-	// [ErrTooLarge] as well.
+	Value string // the given value; Error truncates it; never a body
+	Limit string // what is allowed, to follow "want": "1s to 12h", "a function"
+	// TooLarge: the value exceeds a size limit. The error matches [ErrTooLarge]
+	// as well.
 	TooLarge bool
 }
 
-// Error names the field, the value (at most 40 bytes of it) and the limit.
+// Error shows the field, the value (at most 40 bytes of it) and the limit.
 func (e *FieldError) Error() string {
-	return fmt.Sprintf("invalid %s %s: %s", e.Field, quote(e.Value), e.Limit)
+	return fmt.Sprintf("invalid %s %s: want %s", e.Field, quote(e.Value), e.Limit)
 }
 
-// Is matches ErrInvalid, and ErrTooLarge where a size is over its limit.
+// Is matches ErrInvalid, and ErrTooLarge where a size exceeds its limit.
 func (e *FieldError) Is(target error) bool {
 	return target == ErrInvalid || e.TooLarge && target == ErrTooLarge
 }
 
-// quote shows at most 40 bytes of s, cut at a rune, and escapes what is not
-// printable.
+// quote shows at most 40 bytes of s, cut at a rune boundary, and escapes
+// characters that are not printable.
 func quote(s string) string {
 	const most = 40
 	if len(s) <= most {
@@ -131,16 +133,17 @@ func quote(s string) string {
 	return fmt.Sprintf("%q… (%d bytes)", s[:cut], len(s))
 }
 
-// UnsupportedError is what a destination or backend cannot do. It matches
-// [errors.ErrUnsupported].
+// UnsupportedError is an operation that a destination or backend does not
+// support. It matches [errors.ErrUnsupported].
 type UnsupportedError struct {
 	Backend string // such as "sqs"
-	What    string // what was asked for, such as "Delay of 20m0s"
-	Why     string // the reason, with the limit and where it comes from
-	Instead string // what to use instead, "" if there is nothing
+	What    string // the requested feature, such as "Delay of 20m0s"
+	Why     string // the reason, with the limit and its source
+	Instead string // the alternative, "" if there is none
 }
 
-// Error says which backend cannot do what, why, and what to use instead.
+// Error names the backend, the requested feature, the reason and the
+// alternative.
 func (e *UnsupportedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not support %s", e.Backend, e.What)
@@ -153,7 +156,7 @@ func (e *UnsupportedError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives errors.ErrUnsupported.
+// Unwrap returns errors.ErrUnsupported.
 func (e *UnsupportedError) Unwrap() error { return errors.ErrUnsupported }
 
 // BatchError is a partial failure: Errs has one entry for each item of the
@@ -162,8 +165,8 @@ type BatchError struct {
 	Errs []error
 }
 
-// NewBatchError returns a *BatchError if an entry of errs is not nil, else
-// nil. It is for authors of backends.
+// NewBatchError returns a *BatchError if any entry of errs is not nil, and nil
+// otherwise. It is for authors of backends.
 func NewBatchError(errs []error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -182,7 +185,7 @@ func (e *BatchError) Error() string {
 	return fmt.Sprintf("%d of %d items failed, the first: %v", len(failed), len(e.Errs), failed[0])
 }
 
-// Unwrap gives the items' errors, so that errors.Is and errors.As search them
+// Unwrap returns the items' errors, so that errors.Is and errors.As search them
 // all.
 func (e *BatchError) Unwrap() []error {
 	var failed []error
@@ -194,9 +197,9 @@ func (e *BatchError) Unwrap() []error {
 	return failed
 }
 
-// ItemError returns the error of item i of a batch call: its own entry of a
-// [*BatchError], or err itself if the call failed as a whole or has no entry for
-// the item.
+// ItemError returns the error of item i of a batch call: its entry in a
+// [*BatchError], or err itself if the call failed as a whole or has no entry
+// for the item.
 func ItemError(err error, i int) error {
 	if batch, ok := errors.AsType[*BatchError](err); ok {
 		if i < len(batch.Errs) {
@@ -206,11 +209,11 @@ func ItemError(err error, i int) error {
 	return err
 }
 
-// ReplyError is an error that a responder sent as its reply. Return one from a
-// [ReplyHandler] to send it.
+// ReplyError is an error that a responder sent as its reply. A [ReplyHandler]
+// returns one to send it.
 type ReplyError struct {
 	Code        string // such as "404"; "" is sent as "500"
-	Description string // one line, for people
+	Description string // one line, for humans
 	Body        []byte // details, if any; never part of Error
 }
 
@@ -219,16 +222,16 @@ func (e *ReplyError) Error() string {
 	return fmt.Sprintf("responder answered with error %s: %s", e.Code, e.Description)
 }
 
-// PanicError is a handler's panic, as a failed delivery.
+// PanicError reports a handler's panic as a failed delivery.
 type PanicError struct {
-	Value any    // what was passed to panic
-	Stack []byte // the stack at that moment
+	Value any    // the argument of panic
+	Stack []byte // the stack at the time of the panic
 }
 
 // Error shows the panic's value; the stack is in the field.
 func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
 
-// Unwrap gives the panic's value if it is an error.
+// Unwrap returns the panic's value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
@@ -236,31 +239,34 @@ func (e *PanicError) Unwrap() error {
 
 var errGoexit = errors.New("handler ended its goroutine (runtime.Goexit)")
 
-// RetryError is what [RetryAfter] makes. Middleware, tests and observers find
-// it with [errors.AsType].
+// RetryError is the error that [RetryAfter] returns. Middleware, tests and
+// observers find it with [errors.AsType].
 type RetryError struct {
-	Delay time.Duration // until the message comes again
-	Cause error
+	Delay time.Duration // until the message is delivered again
+	Cause error         // may be nil
 }
 
-// Error shows the delay and the cause.
-func (e *RetryError) Error() string { return fmt.Sprintf("retry after %v: %v", e.Delay, e.Cause) }
+// Error shows the delay and the cause, if there is one.
+func (e *RetryError) Error() string {
+	if e.Cause == nil {
+		return fmt.Sprintf("retry after %v", e.Delay)
+	}
+	return fmt.Sprintf("retry after %v: %v", e.Delay, e.Cause)
+}
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *RetryError) Unwrap() error { return e.Cause }
 
-// RetryAfter is returned from a [Handler] to release the message so that it
-// comes again after d instead of after the subscription's [Backoff]. A d below 0
-// is 0. cause is what is reported; nil is fine.
+// RetryAfter returns an error for a [Handler] to return: the message is
+// released and delivered again after d instead of after the subscription's
+// [Backoff]. A negative d is taken as 0. cause is the reported reason and may
+// be nil.
 func RetryAfter(d time.Duration, cause error) error {
-	if cause == nil {
-		cause = errors.New("asked for")
-	}
 	return &RetryError{Delay: max(d, 0), Cause: cause}
 }
 
-// RejectError is what [Reject] makes. Middleware, tests and observers find it
-// with [errors.AsType].
+// RejectError is the error that [Reject] returns. Middleware, tests and
+// observers find it with [errors.AsType].
 type RejectError struct {
 	Cause error
 }
@@ -268,14 +274,14 @@ type RejectError struct {
 // Error shows the cause.
 func (e *RejectError) Error() string { return fmt.Sprintf("rejected: %v", e.Cause) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *RejectError) Unwrap() error { return e.Cause }
 
-// Reject is returned from a [Handler] to send the message to the dead-letter
-// queue at once: it can never succeed, so further attempts would be waste.
-// Where there is no dead-letter queue, or no way to move a message there, it
-// is released like after any other error, and [OnError] is told. cause is the
-// reason; nil is fine.
+// Reject returns an error for a [Handler] to return: the message can never
+// succeed, and is moved to the dead-letter queue at once, without further
+// attempts. Where there is no dead-letter queue, or no way to move a message
+// there, the message is released as after any other error, and this is reported
+// to [OnError]. cause is the reason and may be nil.
 func Reject(cause error) error {
 	if cause == nil {
 		cause = errors.New("no reason given")

@@ -33,12 +33,12 @@ func TestErrorsKeepCauseAndCategory(t *testing.T) {
 		"FieldError": {
 			&broker.FieldError{Field: "Subject", Value: strings.Repeat("é", 40), Limit: "short"},
 			[]error{broker.ErrInvalid}, []error{broker.ErrTooLarge},
-			`invalid Subject "` + strings.Repeat("é", 20) + `"… (80 bytes): short`,
+			`invalid Subject "` + strings.Repeat("é", 20) + `"… (80 bytes): want short`,
 		},
 		"FieldError of a size": {
 			&broker.FieldError{Field: "Body", Value: "1048577 bytes", Limit: "1048576 bytes", TooLarge: true},
 			[]error{broker.ErrInvalid, broker.ErrTooLarge}, nil,
-			`invalid Body "1048577 bytes": 1048576 bytes`,
+			`invalid Body "1048577 bytes": want 1048576 bytes`,
 		},
 		"UnsupportedError": {
 			&broker.UnsupportedError{Backend: "nats", What: "Delay of 1s", Why: "nothing is stored", Instead: "JetStream"},
@@ -60,7 +60,7 @@ func TestErrorsKeepCauseAndCategory(t *testing.T) {
 			broker.Reject(native), []error{native}, nil, "rejected: unexpected EOF",
 		},
 		"causes that are nil": {
-			errors.Join(broker.RetryAfter(0, nil), broker.Reject(nil)), nil, nil, "retry after 0s: asked for\nrejected: no reason given",
+			errors.Join(broker.RetryAfter(0, nil), broker.Reject(nil)), nil, nil, "retry after 0s\nrejected: no reason given",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

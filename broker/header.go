@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Header carries one value a key. Keys are case-sensitive and are never
-// changed. A nil Header is empty and readable. A foreign message with several
-// values for a key shows the first one; the others are reached through
+// Header holds one value per key. Keys are case-sensitive and are never
+// changed. A nil Header is empty and readable. If a foreign message has several
+// values for a key, Header holds the first; the others are reached through
 // [Delivery.As].
 type Header map[string]string
 
-// Set sets a value, making the map where there is none yet: it works on the
-// Header of a zero Message.
+// Set sets a value, creating the map if necessary: it works on the Header of a
+// zero Message.
 func (h *Header) Set(key, value string) {
 	if *h == nil {
 		*h = Header{}
@@ -27,9 +27,9 @@ func (h Header) Get(key string) string { return h[key] }
 
 // Check returns a [*FieldError] for the first key (in sorted order) that no
 // backend can carry unchanged. A key is one or more printable ASCII characters
-// other than space and colon. A value holds no CR, LF or NUL, which would
+// other than space and colon. A value contains no CR, LF or NUL, which would
 // inject a header on NATS and is refused by SQS, and neither begins nor ends
-// with a space or tab, which NATS would trim in silence.
+// with a space or tab, which NATS would silently trim.
 func (h Header) Check() error {
 	for key, value := range h {
 		if badKey(key) || badValue(value) {
@@ -44,20 +44,20 @@ func (h Header) firstError() error {
 		if badKey(key) {
 			return &FieldError{
 				Field: "Header", Value: key,
-				Limit: "a key is one or more printable ASCII characters other than space and colon",
+				Limit: "one or more printable ASCII characters other than space and colon",
 			}
 		}
 		value := h[key]
 		if i := strings.IndexAny(value, "\r\n\x00"); i >= 0 {
 			return &FieldError{
 				Field: fmt.Sprintf("Header[%s]", key), Value: value[i : i+1],
-				Limit: "a value holds no CR, LF or NUL",
+				Limit: "a value without CR, LF or NUL",
 			}
 		}
 		if badValue(value) {
 			return &FieldError{
 				Field: fmt.Sprintf("Header[%s]", key), Value: " ",
-				Limit: "a value does not begin or end with a space or tab",
+				Limit: "a value without a space or tab at either end",
 			}
 		}
 	}

@@ -5,38 +5,40 @@ import (
 	"time"
 )
 
-// HealthReporter reads how a destination does right now. It is an optional role
-// beside [Describer]: [Check] uses it where a backend has it.
+// HealthReporter reports a destination's current condition. It is an optional
+// role that complements [Describer]: [Check] uses it where a backend has it.
 type HealthReporter interface {
-	// Health reads the run-time figures of a destination, each time anew.
-	// What cannot be read, for want of a permission or because the backend has
-	// no way to tell, is StateUnknown, with the reason. A destination that does
-	// not exist is [ErrNotFound].
+	// Health reads the run-time figures of a destination, anew at each call. A
+	// figure that cannot be read, for lack of a permission or because the
+	// backend does not provide it, is StateUnknown, with the reason. A
+	// destination that does not exist is [ErrNotFound].
 	//
-	// It has no effect on the destination. It never receives from it to look
-	// at a message: on a queue that counts attempts, a look takes each message
-	// nearer to the dead-letter queue and hides it for the length of a lease.
+	// Health has no effect on the destination. In particular, it never receives
+	// a message to inspect it: on a queue that counts attempts, every receive
+	// brings the message closer to the dead-letter queue and hides it for the
+	// length of a lease.
 	Health(ctx context.Context, destination string) (Health, error)
 }
 
-// Inspector is an optional role beside [Describer]: [Check] adds its findings
-// to its own where a backend has it.
+// Inspector is an optional role that complements [Describer]: [Check] adds its
+// findings where a backend has it.
 type Inspector interface {
-	// Inspect finds what only this backend can know of a destination, such as
-	// how soon its connection notices a failure. The codes are the backend's to
-	// document, and are stable. It has no effect on the destination.
+	// Inspect returns findings that only this backend can make about a
+	// destination, such as how soon its connection notices a failure. The
+	// backend documents the codes, which are stable. Inspect has no effect on
+	// the destination.
 	Inspect(ctx context.Context, destination string) (Findings, error)
 }
 
-// Health is how a destination does, each fact with where it was read. The
-// figures are of one moment, and of the backend's precision: the counts of SQS
-// are approximate and may lag a minute and more (API GetQueueAttributes). Later
-// versions may add fields; the zero value of each is unknown.
+// Health is the current condition of a destination, each fact with its source.
+// The figures are a snapshot with the backend's precision: the counts of SQS
+// are approximate and may lag by a minute or more (API GetQueueAttributes).
+// Later versions may add fields; the zero value of each is unknown.
 type Health struct {
-	Destination string `json:"destination"` // as the caller named it
+	Destination string `json:"destination"` // as named by the caller
 
 	Ready     Fact[int64]         `json:"ready"`     // messages waiting to be delivered
-	InFlight  Fact[int64]         `json:"inFlight"`  // delivered, leased, not settled yet
+	InFlight  Fact[int64]         `json:"inFlight"`  // delivered, leased, not yet settled
 	Delayed   Fact[int64]         `json:"delayed"`   // not to be delivered before a later time
 	OldestAge Fact[time.Duration] `json:"oldestAge"` // since the oldest unsettled message was published; none: there is no message
 
@@ -46,9 +48,9 @@ type Health struct {
 	// Unchanged is how long ago the destination's configuration last changed.
 	Unchanged Fact[time.Duration] `json:"unchanged"`
 
-	// DeadLetterExists: the dead-letter destination that the configuration
-	// names was found. It is none where none is configured. The facts below are
-	// of that destination.
+	// DeadLetterExists: the dead-letter destination named by the configuration
+	// was found. It is none where none is configured. The facts below describe
+	// that destination.
 	DeadLetterExists    Fact[bool]          `json:"deadLetterExists"`
 	DeadLetterReady     Fact[int64]         `json:"deadLetterReady"`     // messages in it
 	DeadLetterOldest    Fact[time.Duration] `json:"deadLetterOldest"`    // age of its oldest message, counted as its retention counts

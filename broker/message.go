@@ -6,44 +6,44 @@ import (
 	"time"
 )
 
-// Message is what you send. It is passed by value; a broker never changes it
-// and never keeps Body or Header after the call returns, so the caller may
-// reuse both at once.
+// Message is a message to publish. It is passed by value; a broker never
+// modifies it and never retains Body or Header after the call returns, so the
+// caller may reuse both at once.
 //
-// Only Subject is needed. A backend honours the optional fields that its
-// destination can honour and refuses the others before anything is sent, with
-// an error matching [errors.ErrUnsupported]; none is ignored in silence.
+// Only Subject is required. A backend honours the optional fields that its
+// destination supports and refuses the others before anything is sent, with an
+// error matching [errors.ErrUnsupported]; none is silently ignored.
 type Message struct {
 	// Subject is the destination: the backend's native address (a NATS
 	// subject, an SQS queue name, URL or ARN), or a name from the table in the
 	// backend's options.
 	Subject string
-	// Body is the payload. Whether it may be empty is the destination's rule:
-	// NATS takes an empty body, SQS does not.
+	// Body is the payload. Whether it may be empty depends on the destination:
+	// NATS accepts an empty body, SQS does not.
 	Body []byte
-	// Header holds one value a key. See [Header.Check] for what every backend
+	// Header holds one value per key. See [Header.Check] for what every backend
 	// refuses.
 	Header Header
-	// ReplyTo is the subject an answer should go to. [Requester] sets it.
+	// ReplyTo is the subject for replies. [Requester] sets it.
 	ReplyTo string
-	// Key asks for order: messages with equal keys are processed one at a
+	// Key requests ordering: messages with equal keys are processed one at a
 	// time, in the order in which they were published (an SQS message group).
 	Key string
-	// Tenant asks for fairness without order: one busy tenant does not starve
-	// the others (SQS fair queues).
+	// Tenant requests fairness without ordering: one busy tenant does not
+	// starve the others (SQS fair queues).
 	Tenant string
-	// DedupID names this message for the destination's deduplication window. A
-	// destination without one (SQS Standard) refuses it; a backend's
+	// DedupID identifies the message within the destination's deduplication
+	// window. A destination without one (SQS Standard) refuses it; a backend's
 	// Options.Ignore lets the same code publish to both.
 	DedupID string
 	// Delay keeps the message invisible for a while after publishing.
 	Delay time.Duration
-	// TTL lets the destination discard the message when it is older.
+	// TTL lets the destination discard the message once it is older than this.
 	TTL time.Duration
 }
 
-// LogValue makes a Message safe to log: the subject, ids and the size, never
-// the body and never a header's value.
+// LogValue makes a Message safe to log: it shows the subject, ids and the size,
+// never the body or a header value.
 func (m Message) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("subject", m.Subject), slog.Int("size", len(m.Body))}
 	if m.Key != "" {
@@ -55,8 +55,8 @@ func (m Message) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Fields is a set of optional [Message] fields. A backend states the fields
-// that it honours and refuses a message that sets another; see
+// Fields is a set of optional [Message] fields. A backend declares the fields
+// that it honours and refuses a message that sets any other; see
 // [Message.Fields].
 type Fields uint8
 
@@ -72,8 +72,8 @@ const (
 
 var fieldNames = [...]string{"ReplyTo", "Key", "Tenant", "DedupID", "Delay", "TTL"}
 
-// Fields returns the optional fields that m sets. Header and Body are not
-// optional fields: every backend carries both.
+// Fields returns the set of optional fields that m sets. Header and Body are
+// not optional fields: every backend carries both.
 func (m *Message) Fields() Fields {
 	var f Fields
 	if m.ReplyTo != "" {
@@ -97,7 +97,7 @@ func (m *Message) Fields() Fields {
 	return f
 }
 
-// Clear empties the given optional fields of m.
+// Clear clears the given optional fields of m.
 func (m *Message) Clear(f Fields) {
 	if f&FieldReplyTo != 0 {
 		m.ReplyTo = ""
@@ -119,7 +119,7 @@ func (m *Message) Clear(f Fields) {
 	}
 }
 
-// String lists the names of the fields, as in "Key|Delay".
+// String returns the names of the fields, as in "Key|Delay".
 func (f Fields) String() string {
 	var names []string
 	for i, name := range fieldNames {

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Middleware adds behaviour around a handler. Nest them like any function; the
+// Middleware adds behaviour to a handler. Nest them like any functions; the
 // outermost runs first:
 //
 //	h = broker.Log(logger)(broker.LeaseTimeout(0.9)(h))
 //
-// Whatever it adds, it must return the handler's error (or one that wraps it),
-// since that decides what becomes of the message, and must let panics pass.
+// A Middleware must return the handler's error (or one that wraps it), since
+// that decides how the message is settled, and must let panics pass.
 type Middleware func(Handler) Handler
 
-// Log logs each delivery after its handler has returned: at level Info, or at
-// Warn with the error, with the time it took. Bodies and header values are
-// never logged. A panic is not its business: the subscription's Logger has it.
+// Log logs each delivery after its handler has returned, with the time it took:
+// at level Info, or at Warn with the error. Bodies and header values are never
+// logged. Log does not log panics: the subscription's Logger does.
 func Log(l *slog.Logger) Middleware {
 	return func(next Handler) Handler {
 		return func(ctx context.Context, d *Delivery) error {
@@ -35,17 +35,17 @@ func Log(l *slog.Logger) Middleware {
 	}
 }
 
-// LeaseTimeout gives the handler's context a deadline: the given share of what is
-// left of the lease when the handler starts. It bounds a handler that would
-// otherwise be kept alive by heartbeats for as long as it runs. Without a lease it
-// does nothing.
+// LeaseTimeout gives the handler's context a deadline: the given share of what
+// is left of the lease when the handler starts. It bounds a handler that
+// heartbeats would otherwise keep alive for as long as it runs. Without a lease
+// it does nothing.
 //
-// The share is above 0 and at most 1. LeaseTimeout panics with any other, as
-// time.NewTicker does: with it, every handler would start with a deadline that has
-// passed, or with one that the lease does not reach.
+// The share must be above 0 and at most 1; otherwise LeaseTimeout panics, as
+// time.NewTicker does: every handler would start with a deadline that has
+// passed, or with one beyond the end of the lease.
 func LeaseTimeout(share float64) Middleware {
 	if !(share > 0) || share > 1 { // NaN is not above 0
-		panic(fmt.Sprintf("broker.LeaseTimeout: a share of %v is not above 0 and at most 1", share))
+		panic(fmt.Sprintf("broker.LeaseTimeout: share is %v, want above 0 and at most 1", share))
 	}
 	return func(next Handler) Handler {
 		return func(ctx context.Context, d *Delivery) error {

@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Observer is told of everything that happens to a subscription's messages, for
-// metrics and traces, without wrapping handlers. It is called from the
-// subscription's goroutines, several at once, and must return soon, as [OnError].
-// The events of one delivery come in order; that of its receive may come while
-// its handler runs.
+// Observer is called for every event of a subscription's messages, for metrics
+// and traces, without wrapping handlers. It is called from the subscription's
+// goroutines, possibly concurrently, and must return soon, like [OnError]. The
+// events of one delivery come in order, except that the event of its receive
+// may come while its handler runs.
 type Observer func(Event)
 
 // EventKind says what happened.
 type EventKind uint8
 
-// Kinds of events. Later versions may add kinds.
+// Values of EventKind. Later versions may add more.
 const (
 	EventReceived  EventKind = iota // a receive returned Messages, or failed
-	EventHandled                    // a handler returned, Took after the receipt
+	EventHandled                    // a handler returned, Took after receipt
 	EventSettled                    // Op ended: "delete", "release" or "reject"
 	EventExtended                   // a heartbeat renewed the leases of Messages, or failed
-	EventLeaseLost                  // a lease ended before its message was settled, as a heartbeat, or then the settlement, found
+	EventLeaseLost                  // a lease ended before its message was settled, as found by a heartbeat or the settlement
 )
 
-// Event is one thing that happened. Later versions may add fields.
+// Event is one event of a subscription. Later versions may add fields.
 type Event struct {
 	Kind     EventKind
 	Subject  string        // what was subscribed to
-	Delivery *Delivery     // nil where it is about none or many
-	Messages int           // how many it is about
+	Delivery *Delivery     // nil where the event concerns none or many
+	Messages int           // number of messages concerned
 	Op       string        // of EventSettled
 	Took     time.Duration // of EventReceived and EventHandled
-	Err      error         // nil if it went well
+	Err      error         // nil on success
 }
 
 func (s *Subscription) observe(e Event) {
@@ -42,34 +42,34 @@ func (s *Subscription) observe(e Event) {
 	}
 }
 
-// apart runs hooks on a goroutine of their own and waits for it: one that ends
-// its goroutine, as t.FailNow does, must not end one of the subscription's. Only
-// a handler's own goroutine, which ends anyhow, calls the hooks itself.
+// apart runs hooks on a separate goroutine and waits for it: a hook that ends
+// its goroutine, as t.FailNow does, must not end one of the subscription's.
+// Only a handler's goroutine, which ends anyway, calls hooks itself.
 func (s *Subscription) apart(hooks func()) {
 	var one sync.WaitGroup
 	one.Go(hooks)
 	one.Wait()
 }
 
-// Snapshot is how a subscription stands at one moment. Later versions may add
+// Snapshot is the state of a subscription at one moment. Later versions may add
 // fields.
 type Snapshot struct {
 	Counts
 	Concurrency int           // handlers that may run at once
-	Running     int           // handlers that run, or are being settled; these may go beyond Concurrency
+	Running     int           // handlers running or being settled; may exceed Concurrency
 	Waiting     int           // deliveries in hand that have not started
 	Behind      int           // of these, behind an earlier one of their key
 	Idle        int           // free slots
 	Oldest      time.Duration // since the oldest delivery in hand was received
-	Polls       int           // receives under way
+	Polls       int           // receives in progress
 	Paused      bool          // by Pause
 	Draining    bool
 	// Open is the error that opened the circuit; nil while it is closed.
 	Open error
 }
 
-// Snapshot returns how the subscription stands. It is cheap enough to call every
-// second, and more often.
+// Snapshot returns the current state of the subscription. It is cheap enough to
+// call more than once per second.
 func (s *Subscription) Snapshot() Snapshot {
 	now := time.Now()
 	s.mu.Lock()

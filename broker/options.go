@@ -8,44 +8,43 @@ import (
 	"time"
 )
 
-// SubscribeOption changes one call of Subscribe, Respond or [Consume]. Options
-// are plain values; a backend may define more. An option that a backend does
-// not know is an [*UnsupportedError], never ignored.
+// SubscribeOption configures one call of Subscribe, Respond or [Consume].
+// Options are plain values; a backend may define more. An option that a backend
+// does not know is an [*UnsupportedError]; it is never ignored.
 type SubscribeOption interface {
 	// SubscribeOption marks the type.
 	SubscribeOption()
 }
 
-// ReceiveOption changes one call of Receive.
+// ReceiveOption configures one call of Receive.
 type ReceiveOption interface {
 	// ReceiveOption marks the type.
 	ReceiveOption()
 }
 
 // Group names the competing consumers that share the messages of a subject: a
-// NATS queue group, the one group that an SQS queue is. Without it, every
+// NATS queue group, or the single group of an SQS queue. Without it, every
 // subscription gets every message.
 type Group string
 
-// Concurrency is the number of handlers that may run at once, 1 if it is not
-// given. Above 1, messages without a [Message.Key] are handled in no
-// particular order.
+// Concurrency is the number of handlers that may run at once; the default is 1.
+// Above 1, messages without a [Message.Key] are handled in no particular order.
 type Concurrency int
 
-// Lease is how long received messages are leased for, in place of the
-// destination's own visibility timeout, as in broker.Lease(30*time.Second). With
-// [Consume] it is also what a heartbeat renews. Below a millisecond it is a
-// [*FieldError]: broker.Lease(30) would be 30 ns.
+// Lease is how long received messages are leased, overriding the destination's
+// own visibility timeout, as in broker.Lease(30*time.Second). With [Consume] a
+// heartbeat renews leases for the same duration. A Lease below a millisecond is
+// a [*FieldError]: broker.Lease(30) would be 30 ns.
 type Lease time.Duration
 
 // Wait is how long Receive waits for a first message, as in
-// broker.Wait(20*time.Second): 0 returns at once (a short poll). A backend whose
-// destination has a limit (SQS: 20 s) refuses more. Above 0 and below a millisecond
-// it is a [*FieldError]: broker.Wait(20) would be 20 ns.
+// broker.Wait(20*time.Second); 0 returns at once (a short poll). A backend
+// whose destination has a limit (SQS: 20 s) refuses more. A Wait above 0 and
+// below a millisecond is a [*FieldError]: broker.Wait(20) would be 20 ns.
 type Wait time.Duration
 
-// Check returns a [*FieldError] for a lease that is not above 0, or so short that its
-// unit was forgotten. Backends check by it before any I/O.
+// Check returns a [*FieldError] for a lease that is not above 0, or so short
+// that its unit must have been forgotten. Backends call it before any I/O.
 func (l Lease) Check() error {
 	if l <= 0 {
 		return &FieldError{Field: "Lease", Value: time.Duration(l).String(), Limit: "above 0"}
@@ -53,8 +52,8 @@ func (l Lease) Check() error {
 	return unitForgotten("Lease", time.Duration(l), "broker.Lease(30*time.Second)")
 }
 
-// Check returns a [*FieldError] for a wait below 0, or so short that its unit was
-// forgotten. Backends check by it before any I/O.
+// Check returns a [*FieldError] for a wait below 0, or so short that its unit
+// must have been forgotten. Backends call it before any I/O.
 func (w Wait) Check() error {
 	if w < 0 {
 		return &FieldError{Field: "Wait", Value: time.Duration(w).String(), Limit: "0 or above"}
@@ -62,7 +61,7 @@ func (w Wait) Check() error {
 	return unitForgotten("Wait", time.Duration(w), "broker.Wait(20*time.Second)")
 }
 
-// unitForgotten refuses what is above 0 and below a millisecond.
+// unitForgotten refuses durations above 0 and below a millisecond.
 func unitForgotten(field string, d time.Duration, example string) error {
 	if d == 0 || d >= time.Millisecond {
 		return nil
@@ -73,81 +72,85 @@ func unitForgotten(field string, d time.Duration, example string) error {
 	}
 }
 
-// MaxAttempts is how often a message may be tried, for a destination that has
-// no limit of its own: when the handler fails at the n-th attempt the message
-// is rejected, as by [Reject]. It needs a destination that counts attempts: if
-// a handler fails and [Delivery].Attempt is 0, [OnError] is told once that the
-// limit has no effect.
+// MaxAttempts limits how often a message is tried, for a destination that has
+// no limit itself: when the handler fails at the n-th attempt, the message is
+// rejected, as by [Reject]. It requires a destination that counts attempts: if
+// a handler fails and [Delivery].Attempt is 0, the subscription reports to
+// [OnError], once, that the limit has no effect.
 type MaxAttempts int
 
 // Prefetch lets Consume hold n messages more than may start, for fewer calls
-// and no wait between them. Their leases are kept alive from receipt on, and a
-// drain releases them, which counts as an attempt on SQS. 0 by default.
+// and no wait between them. Their leases are kept alive from receipt, and a
+// drain releases them, which counts as an attempt on SQS. The default is 0.
 type Prefetch int
 
-// Batch is the most messages to ask for in one receive, and the number of
-// deletes for which a second call is worth its while. While one receive is
-// under way another starts only for a full batch. Backends set it (SQS: 10);
-// without it, one receive asks for all that there is room for.
+// Batch sets the largest number of messages requested by one receive, and how
+// many pending deletes justify a second concurrent call. While one receive is
+// in progress, another starts only for a full batch. Backends set it (SQS: 10);
+// without it, one receive requests all the messages that there is room for.
 type Batch int
 
-// Backend is the name of the backend whose Subscribe stands on [Consume], for its
-// errors: "sqs does not support PendingLimits in Subscribe". Backends set it.
+// Backend is the name of the backend whose Subscribe is built on [Consume], for
+// its errors: "sqs does not support PendingLimits in Subscribe". Backends set
+// it.
 type Backend string
 
-// PendingLimits bounds what waits in this process for a subscription's handler,
-// on a backend that pushes (core NATS); the message being handled counts too.
-// Beyond it the newest messages are dropped: a [*DropError] tells [OnError] how
-// many, and they are counted. A field that is 0 keeps the backend's default: 500,000 messages
-// and 64 MiB of bodies, headers and subjects on core NATS, as in nats.go. A
-// backend whose messages wait at the destination refuses it.
+// PendingLimits bounds the messages that wait in this process for a
+// subscription's handler, on a backend that pushes (core NATS); the message
+// being handled counts too. Beyond the limits the newest messages are dropped
+// and counted, and a [*DropError] with their number is reported to [OnError]. A
+// field that is 0 selects the backend's default: 500,000 messages and 64 MiB of
+// bodies, headers and subjects on core NATS, as in nats.go. A backend whose
+// messages wait at the destination refuses this option.
 type PendingLimits struct {
 	Messages int
 	Bytes    int
 }
 
-// Rate is the most messages a second that Consume takes in, on average, with
-// bursts of at most a second's worth.
+// Rate is the maximum number of messages per second that Consume receives, on
+// average, with bursts of at most one second's worth.
 type Rate float64
 
-// Circuit stops the intake after Failures handler errors in a row, for Pause.
-// Then, once nothing else is in hand, one message is tried: if it fails too the
-// pause doubles, up to 16 times; else the circuit closes. What was in hand or
-// under way as the circuit opened is still handled, and decides nothing.
-// [RetryAfter] and [Reject] are no failures: the handler works.
-// [Snapshot] tells that the circuit is open, and the error that opened it.
+// Circuit stops the intake for Pause after Failures consecutive handler errors.
+// Then, once nothing else is in hand, one message is tried: if it fails too,
+// the pause doubles, up to 16 times Pause; otherwise the circuit closes.
+// Messages in hand or being received when the circuit opens are still handled,
+// and do not affect it. [RetryAfter] and [Reject] do not count as failures: the
+// handler works. While the circuit is open, [Snapshot] holds the error that
+// opened it.
 type Circuit struct {
 	Failures int
 	Pause    time.Duration
 }
 
-// OnError is told of everything that went wrong for one delivery: whatever the
-// handler returned or panicked with ([RetryError] and [RejectError] included), a
-// failed heartbeat, a settlement that failed for good, a lost lease; and, with a
-// nil delivery, of what went wrong for the subscription: a failed receive,
-// dropped messages. It is called from the subscription's goroutines, several at once
-// if handlers run at once, and must return soon: a panic ends the process, and
-// Drain belongs on a goroutine of its own, since a drain may wait for the hook. A
-// hook that ends its goroutine, as t.FailNow does, ends nothing else; but the
-// message whose handler's result it was told is not settled, and comes again.
+// OnError is called for every failure of a delivery: whatever the handler
+// returned or panicked with ([RetryError] and [RejectError] included), a failed
+// heartbeat, a settlement that failed for good, a lost lease; and, with a nil
+// delivery, for every failure of the subscription: a failed receive, dropped
+// messages. It is called from the subscription's goroutines, concurrently if
+// handlers run concurrently, and must return soon. A panic in it ends the
+// process. A hook that calls Drain must do so on a separate goroutine, since a
+// drain may wait for the hook. A hook that ends its goroutine, as t.FailNow
+// does, ends nothing else; but the message whose handler's result it was called
+// with is not settled, and is delivered again.
 type OnError func(ctx context.Context, d *Delivery, err error)
 
-// Logger is where a subscription logs what [OnError] is told, at level Warn.
-// Backends pass their Options.Logger. Bodies and header values are never
-// logged.
+// Logger is the logger to which a subscription writes, at level Warn, the
+// errors reported to [OnError]. Backends pass their Options.Logger. Bodies and
+// header values are never logged.
 type Logger struct{ *slog.Logger }
 
-// Backoff says when a message whose handler failed comes again: after a delay
-// drawn evenly from the range between Min and a bound (full jitter), which is
-// twice Min after the first attempt and doubles with each one, up to Max. With
-// Max = Min every delay is Min. A field that is 0 has the value of DefaultBackoff
-// (Max at least Min).
+// Backoff determines when a message whose handler failed is delivered again:
+// after a random delay between Min and a bound (full jitter). The bound is
+// twice Min after the first attempt and doubles with each further one, up to
+// Max. With Max = Min every delay is Min. A field that is 0 has its value from
+// DefaultBackoff (Max is at least Min).
 type Backoff struct {
 	Min, Max time.Duration
 }
 
-// DefaultBackoff is used where no [Backoff] is given. It stays far below the
-// 12 hours for which SQS can hold a message back.
+// DefaultBackoff is used where no [Backoff] is given. It stays far below the 12
+// hours for which SQS can delay a message.
 var DefaultBackoff = Backoff{Min: time.Second, Max: 5 * time.Minute}
 
 func (b Backoff) orDefault() Backoff {
@@ -238,7 +241,7 @@ type settings struct {
 	logger      *slog.Logger
 }
 
-// apply reads one option. It reports whether it knows it.
+// apply reads one option. It reports whether the option is known.
 func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 	switch o := opt.(type) {
 	case Concurrency:
@@ -257,7 +260,7 @@ func (s *settings) apply(opt SubscribeOption) (known bool, err error) {
 		s.prefetch = int(o)
 	case Rate:
 		if !(o > 0) || math.IsInf(float64(o), 0) {
-			return true, &FieldError{Field: "Rate", Value: fmt.Sprint(float64(o)), Limit: "above 0 a second"}
+			return true, &FieldError{Field: "Rate", Value: fmt.Sprint(float64(o)), Limit: "more than 0 per second"}
 		}
 		s.rate = o
 	case Circuit:
@@ -296,7 +299,7 @@ func atLeastOne(field string, n int) error {
 	return &FieldError{Field: field, Value: fmt.Sprint(n), Limit: "at least 1"}
 }
 
-// finishSettings sets what was not given.
+// finishSettings sets the defaults.
 func (s *settings) finishSettings() {
 	s.concurrency = max(s.concurrency, 1)
 	if s.logger == nil {
@@ -304,30 +307,30 @@ func (s *settings) finishSettings() {
 	}
 }
 
-// optionName is how errors speak of an option: its type's name.
+// optionName is the name of an option in errors: its type.
 func optionName(opt any) string { return fmt.Sprintf("option %T", opt) }
 
-// unknownOption is the error of an option that no subscription of this kind honours.
-// call is what it was given to.
+// unknownOption is the error for an option that no subscription of this kind
+// honours. call is the call that received it.
 func unknownOption(backend, call string, opt SubscribeOption) error {
 	e := &UnsupportedError{Backend: backend, What: optionName(opt) + " in " + call}
 	switch opt.(type) {
 	case PendingLimits:
 		e.Why = "messages wait at the destination until a handler is free, not in this process, and none is dropped"
-		e.Instead = "Concurrency, and Prefetch for messages that are to wait here"
+		e.Instead = "Concurrency, and Prefetch to let messages wait here"
 	case Start:
 		e.Why = "what was published before a subscription cannot be read again here"
-		e.Instead = "a stream of JetStream, subscribed to without Group"
+		e.Instead = "a JetStream stream, subscribed to without Group"
 	case Ordered:
-		e.Why = "there is nothing here that can be read again in its order"
-		e.Instead = "a stream of JetStream, subscribed to without Group; an SQS FIFO queue keeps the order of each Message.Key"
+		e.Why = "nothing here can be read again in order"
+		e.Instead = "a JetStream stream, subscribed to without Group; an SQS FIFO queue keeps the order of each Message.Key"
 	case Group:
-		e.Why = "whoever receives from the destination shares its messages already"
-		e.Instead = "the backend's own Subscribe, which knows of groups"
+		e.Why = "all receivers of the destination share its messages already"
+		e.Instead = "the backend's own Subscribe, which supports groups"
 	case Backend:
-		e.Why = "the backend has said its name"
+		e.Why = "the backend sets its own name"
 	default:
-		e.Why = "it is an option of another backend, which this one does not know"
+		e.Why = "it is an option of another backend"
 	}
 	return e
 }

@@ -7,35 +7,35 @@ import (
 	"strconv"
 )
 
-// Outcome says what is known of a published message when Publish returns.
-// It is a statement about this one message, and the strongest one that the
-// backend can honestly make.
+// Outcome says what is known about a published message when Publish returns. It
+// is a statement about this one message, and the strongest that the backend can
+// truthfully make.
 type Outcome uint8
 
-// Outcomes, weakest first.
+// Values of Outcome, weakest first.
 const (
-	// OutcomeUnknown: nothing is known. It comes with an error.
+	// OutcomeUnknown: nothing is known. It is accompanied by an error.
 	OutcomeUnknown Outcome = iota
-	// OutcomeSent: it left this process, or waits in the client's buffer.
-	// Nobody confirmed anything (core NATS).
+	// OutcomeSent: the message left this process, or waits in the client's
+	// buffer. Nothing confirmed it (core NATS).
 	OutcomeSent
-	// OutcomeReceived: the server has read it, as a flush proved. It is not
-	// stored.
+	// OutcomeReceived: the server has read the message, as a flush confirmed.
+	// It is not stored.
 	OutcomeReceived
-	// OutcomeAccepted: the destination took responsibility. It was stored, or
-	// recognised as a duplicate of a stored message: the backend does not say
-	// which (SQS FIFO).
+	// OutcomeAccepted: the destination took responsibility. The message was
+	// stored, or recognised as a duplicate of a stored message: the backend
+	// does not say which (SQS FIFO).
 	OutcomeAccepted
-	// OutcomeStored: this message was stored.
+	// OutcomeStored: the message was stored.
 	OutcomeStored
-	// OutcomeDuplicate: the destination had this message already and did not
+	// OutcomeDuplicate: the destination already had the message and did not
 	// store it again.
 	OutcomeDuplicate
 )
 
 var outcomeNames = [...]string{"unknown", "sent", "received", "accepted", "stored", "duplicate"}
 
-// String returns the outcome's word, such as "stored".
+// String returns the outcome's name, such as "stored".
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
@@ -43,21 +43,22 @@ func (o Outcome) String() string {
 	return "Outcome(" + strconv.Itoa(int(o)) + ")"
 }
 
-// Receipt is what the destination told about one published message.
+// Receipt is what the destination reported about one published message.
 type Receipt struct {
-	// Outcome is what is known of the message.
+	// Outcome is what is known about the message.
 	Outcome Outcome
-	// ID is the destination's own id for the message, "" where it gives none.
+	// ID is the destination's id for the message, "" where it assigns none.
 	ID string
-	// Sequence is the message's position, where the destination counts.
+	// Sequence is the message's position, where the destination numbers
+	// messages.
 	Sequence Sequence
 }
 
-// Sequence is a position in a stream or message group: absent, or up to 128
-// bits, because the numbers of SQS FIFO queues exceed 64. The zero Sequence is
-// absent; 0 is a legal position. Sequences of one destination (on SQS FIFO: of
-// one message group) rise and have gaps. Compare them with [Sequence.Compare]
-// or ==.
+// Sequence is a position in a stream or message group: absent, or a number of
+// up to 128 bits, because the numbers of SQS FIFO queues exceed 64. The zero
+// Sequence is absent; 0 is a valid position. Sequences of one destination (on
+// SQS FIFO: of one message group) rise and have gaps. Compare them with
+// [Sequence.Compare] or ==.
 type Sequence struct {
 	hi, lo  uint64
 	present bool
@@ -66,7 +67,7 @@ type Sequence struct {
 // NewSequence returns the position n.
 func NewSequence(n uint64) Sequence { return Sequence{lo: n, present: true} }
 
-// ParseSequence reads a decimal number of up to 128 bits.
+// ParseSequence parses a decimal number of up to 128 bits.
 func ParseSequence(s string) (Sequence, error) {
 	if s == "" {
 		return Sequence{}, &FieldError{Field: "Sequence", Value: s, Limit: "a decimal number"}
@@ -86,11 +87,11 @@ func ParseSequence(s string) (Sequence, error) {
 	return q, nil
 }
 
-// Present reports whether the destination gave a position at all.
+// Present reports whether the destination gave a position.
 func (s Sequence) Present() bool { return s.present }
 
-// Compare orders two positions of one destination: -1, 0 or +1. An absent one
-// comes before all others.
+// Compare compares two positions of one destination and returns -1, 0 or +1. An
+// absent one sorts before all others.
 func (s Sequence) Compare(t Sequence) int {
 	if s.present != t.present {
 		if t.present {
@@ -101,8 +102,8 @@ func (s Sequence) Compare(t Sequence) int {
 	return cmp.Or(cmp.Compare(s.hi, t.hi), cmp.Compare(s.lo, t.lo))
 }
 
-// Uint64 returns the number, as [FromSequence] takes it; ok is false where there is
-// none, or it has more than 64 bits (as SQS FIFO's have).
+// Uint64 returns the number, as [FromSequence] takes it; ok is false if it is
+// absent or needs more than 64 bits (as those of SQS FIFO do).
 func (s Sequence) Uint64() (n uint64, ok bool) { return s.lo, s.present && s.hi == 0 }
 
 // String returns the decimal number, or "" where there is none.

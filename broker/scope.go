@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// scope is a handler's context: what it is derived from, plus the way to its
+// scope is a handler's context: the context it is derived from, plus its
 // subscription and delivery.
 type scope struct {
 	context.Context
@@ -13,13 +13,13 @@ type scope struct {
 	delivery *Delivery // nil where all deliveries share one scope
 
 	// Guarded by the subscription's mu:
-	drains int32 // Drain calls under way that were made inside
-	left   bool  // it is out of hand; never set where all share one
+	drains int32 // Drain calls in progress that were made from it
+	left   bool  // its delivery is no longer in hand; never set where all share one
 }
 
 type scopeKey struct{}
 
-// Value finds the scope itself, and what the caller's context held.
+// Value finds the scope itself, and the values of the caller's context.
 func (c *scope) Value(key any) any {
 	if key == (scopeKey{}) {
 		return c
@@ -32,7 +32,7 @@ func scopeOf(ctx context.Context) *scope {
 	return c
 }
 
-// inside returns the handler of s that ctx comes from, nil if there is none.
+// inside returns the handler of s that ctx is derived from, or nil.
 func inside(ctx context.Context, s *Subscription) *scope {
 	if c := scopeOf(ctx); c != nil && c.sub == s {
 		return c
@@ -41,9 +41,9 @@ func inside(ctx context.Context, s *Subscription) *scope {
 }
 
 // Draining returns a channel that is closed when a drain of the handler's
-// subscription begins, for a handler that waits for something and would hold
-// the drain up. ctx is the handler's context or one made from it; for any
-// other the channel is nil, which is never ready.
+// subscription begins, for a handler that waits for something and would delay
+// the drain. ctx is the handler's context or one derived from it; for any other
+// context the channel is nil, which is never ready.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c := scopeOf(ctx); c != nil {
 		return c.sub.draining
@@ -51,9 +51,9 @@ func Draining(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// LeaseEnd returns when the lease of the delivery being handled ends, as the
-// latest heartbeat left it, and whether there is one. ctx is the handler's
-// context or one made from it.
+// LeaseEnd returns when the lease of the delivery being handled ends, as set by
+// the latest heartbeat, and whether there is a lease. ctx is the handler's
+// context or one derived from it.
 func LeaseEnd(ctx context.Context) (time.Time, bool) {
 	c := scopeOf(ctx)
 	if c == nil || c.delivery == nil {
@@ -63,7 +63,7 @@ func LeaseEnd(ctx context.Context) (time.Time, bool) {
 	return end, !end.IsZero()
 }
 
-// leaseEnd asks the handle, and where that does not know, the delivery.
+// leaseEnd asks the handle or, where that is not Leased, the delivery.
 func leaseEnd(d *Delivery) time.Time {
 	if l, ok := d.Handle.(Leased); ok {
 		return l.LeaseEnd()

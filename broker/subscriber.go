@@ -4,11 +4,11 @@ import "context"
 
 // Subscriber delivers messages to a handler.
 type Subscriber interface {
-	// Subscribe starts delivering the messages of subject to h and returns
-	// when the subscription is active on the server: what is published after
-	// that reaches it. ctx bounds the set-up only, its cancellation later has
-	// no effect; handlers inherit its values. [Subscription.Drain] or the
-	// broker's Close end it.
+	// Subscribe starts delivering the messages of subject to h and returns once
+	// the subscription is active on the server: messages published after that
+	// reach it. ctx bounds set-up only; cancelling it later has no effect.
+	// Handlers inherit its values but not its cancellation.
+	// [Subscription.Drain] or the broker's Close ends the subscription.
 	//
 	// Without [Group] every subscription gets each message (fan-out). With
 	// Group the subscriptions that name the same group share the messages. A

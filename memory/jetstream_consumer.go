@@ -91,7 +91,7 @@ func (c *ConsumerConfig) check(s *StreamConfig) error {
 	}
 	filters := c.filters()
 	refuse(!natsrules.ValidName(c.Durable), "Durable", c.Durable, natsrules.NameLimit)
-	refuse(c.FilterSubject != "" && len(c.FilterSubjects) > 0, "FilterSubjects", fmt.Sprint(c.FilterSubjects), "not with FilterSubject")
+	refuse(c.FilterSubject != "" && len(c.FilterSubjects) > 0, "FilterSubjects", fmt.Sprint(c.FilterSubjects), "none, with FilterSubject")
 	for _, p := range filters {
 		errs = append(errs, natsrules.CheckPattern("FilterSubject", p))
 	}
@@ -100,9 +100,9 @@ func (c *ConsumerConfig) check(s *StreamConfig) error {
 	refuse(c.MaxDeliver > 0 && len(c.BackOff) > c.MaxDeliver, "BackOff", fmt.Sprint(c.BackOff), "at most MaxDeliver durations")
 	refuse(slices.ContainsFunc(c.BackOff, func(d time.Duration) bool { return d <= 0 }), "BackOff", fmt.Sprint(c.BackOff), "above 0")
 	policy, _, _ := c.Start.Position()
-	refuse(policy == broker.StartLastPerSubject && len(filters) == 0, "Start", "FromLastPerSubject", "goes with a filter")
+	refuse(policy == broker.StartLastPerSubject && len(filters) == 0, "Start", "FromLastPerSubject", "a filter with it")
 	if s.Retention == WorkQueueRetention {
-		refuse(c.AckNone, "AckNone", "true", "not on a work queue")
+		refuse(c.AckNone, "AckNone", "true", "false on a work queue")
 		refuse(policy > broker.StartNew && policy != broker.StartFirst || policy == broker.StartNew,
 			"Start", fmt.Sprint(policy), "FromFirst on a work queue")
 	}
@@ -144,7 +144,7 @@ func (b *JetStream) createConsumer(stream string, c ConsumerConfig) error {
 		case old == nil:
 			return b.engine.CreateConsumer(n.Stream, n.Name, c.engine())
 		case !reflect.DeepEqual(old, c):
-			return &broker.FieldError{Field: "Durable", Value: c.Durable, Limit: "a consumer of that name exists, with another configuration"}
+			return &broker.FieldError{Field: "Durable", Value: c.Durable, Limit: "the configuration of the existing consumer"}
 		}
 		return nil
 	})
@@ -195,7 +195,7 @@ func (b *JetStream) checkShare(s *StreamConfig, c *ConsumerConfig) error {
 		if n.Stream == s.Name && n.Name != c.Durable && natsrules.Overlap(orAll(c.filters()), orAll(other.filters())) {
 			return &broker.FieldError{
 				Field: "FilterSubject", Value: fmt.Sprint(c.filters()),
-				Limit: "nothing that consumer " + n.String() + " of the work queue is for",
+				Limit: "no overlap with consumer " + n.String() + " of the work queue",
 			}
 		}
 	}

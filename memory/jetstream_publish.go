@@ -244,7 +244,7 @@ func (p *stored) refused(err error) error {
 		return noStream(p.name)
 	case errors.Is(err, stream.ErrTooLarge):
 		return failed(OpPublish, p.name, broker.ErrTooLarge, &broker.FieldError{
-			Field: "Body", Value: fmt.Sprintf("%d bytes", p.send.Size()), Limit: "the stream's max_msg_size, headers included", TooLarge: true,
+			Field: "Body", Value: fmt.Sprintf("%d bytes", p.send.Size()), Limit: "at most the stream's max_msg_size, headers included", TooLarge: true,
 		})
 	case errors.Is(err, stream.ErrHeaderTooLarge):
 		return failed(OpPublish, p.name, broker.ErrTooLarge, &broker.FieldError{

@@ -140,15 +140,15 @@ func (c *StreamConfig) check() error {
 	refuse(!natsrules.ValidName(c.Name), "Name", c.Name, natsrules.NameLimit)
 	for _, p := range c.Subjects {
 		errs = append(errs, natsrules.CheckPattern("Subjects", p))
-		refuse(p == ">" && !c.NoAck, "Subjects", p, "not >, unless the stream has NoAck: it would acknowledge all requests")
+		refuse(p == ">" && !c.NoAck, "Subjects", p, "a narrower pattern, or NoAck: the stream would acknowledge all requests")
 	}
 	refuse(natsrules.OverlapWithin(c.Subjects), "Subjects", fmt.Sprint(c.Subjects), "patterns that have no subject in common")
 	refuse(c.MaxAge != 0 && c.MaxAge < shortestMaxAge, "MaxAge", c.MaxAge.String(), "0, or 100 ms or above")
 	refuse(c.Duplicates < 0 || c.MaxAge > 0 && c.Duplicates > c.MaxAge || 0 < c.Duplicates && c.Duplicates < shortestDuplicates,
 		"Duplicates", c.Duplicates.String(), "100 ms to MaxAge")
 	refuse(c.DiscardNewPerSubject && (c.Discard != DiscardNew || c.MaxMsgsPerSubject < 0),
-		"DiscardNewPerSubject", "true", "goes with DiscardNew and MaxMsgsPerSubject")
-	refuse(c.AllowMsgSchedules && c.Discard == DiscardNew, "AllowMsgSchedules", "true", "not with DiscardNew")
+		"DiscardNewPerSubject", "true", "DiscardNew and MaxMsgsPerSubject with it")
+	refuse(c.AllowMsgSchedules && c.Discard == DiscardNew, "AllowMsgSchedules", "true", "DiscardOld with it")
 	refuse(c.Retention > InterestRetention, "Retention", fmt.Sprint(c.Retention), "one of the Retentions")
 	return errors.Join(errs...)
 }
@@ -185,7 +185,7 @@ func (b *JetStream) createStream(c StreamConfig) error {
 		case old == nil:
 			return b.engine.CreateStream(c.Name, c.engine())
 		case !reflect.DeepEqual(old, c):
-			return &broker.FieldError{Field: "Name", Value: c.Name, Limit: "a stream of that name exists, with another configuration"}
+			return &broker.FieldError{Field: "Name", Value: c.Name, Limit: "the configuration of the existing stream"}
 		}
 		return nil
 	})
@@ -199,7 +199,7 @@ func (b *JetStream) UpdateStream(c StreamConfig) error {
 	defer b.mu.Unlock()
 	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
 		if old != nil && (old.Retention != c.Retention || old.Storage != c.Storage) {
-			return &broker.FieldError{Field: "Retention", Value: fmt.Sprint(c.Retention), Limit: "as the stream was created, Storage too"}
+			return &broker.FieldError{Field: "Retention", Value: fmt.Sprint(c.Retention), Limit: "Retention and Storage as the stream was created"}
 		}
 		return b.engine.UpdateStream(c.Name, c.engine())
 	})
@@ -214,7 +214,7 @@ func (b *JetStream) setStream(c StreamConfig, set func(old, c *StreamConfig) err
 	}
 	switch err := set(b.streams[c.Name], &c); {
 	case errors.Is(err, stream.ErrOverlap):
-		return &broker.FieldError{Field: "Subjects", Value: fmt.Sprint(c.Subjects), Limit: "none that another stream has"}
+		return &broker.FieldError{Field: "Subjects", Value: fmt.Sprint(c.Subjects), Limit: "no overlap with another stream"}
 	case errors.Is(err, broker.ErrInvalid):
 		return err
 	case err != nil:

@@ -63,7 +63,7 @@ func (b *SQS) CreateQueue(name string, o QueueOptions) error {
 			return b.engine.Create(name, q.config())
 		}
 		if old.options != q.options {
-			return &broker.FieldError{Field: "name", Value: name, Limit: "a queue of that name exists, with other options"}
+			return &broker.FieldError{Field: "name", Value: name, Limit: "the options of the existing queue"}
 		}
 		return nil
 	})
@@ -187,9 +187,9 @@ func (b *SQS) checkQueue(name string, o *QueueOptions) error {
 func (b *SQS) checkDeadLetter(name, target string) error {
 	switch {
 	case target == "":
-		return &broker.FieldError{Field: "DeadLetter", Limit: "goes with MaxReceives"}
+		return &broker.FieldError{Field: "DeadLetter", Limit: "a queue, with MaxReceives"}
 	case target == name || b.queues[target] == nil || sqsrules.IsFIFO(target) != sqsrules.IsFIFO(name):
-		return &broker.FieldError{Field: "DeadLetter", Value: target, Limit: "another queue of the same kind, which exists"}
+		return &broker.FieldError{Field: "DeadLetter", Value: target, Limit: "another existing queue of the same kind"}
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func checkDedup(o *QueueOptions, fifo bool) error {
 	}
 	return &broker.FieldError{
 		Field: "DedupScope", Value: string(o.DedupScope),
-		Limit: "destination or key, and only FIFO queues deduplicate",
+		Limit: "destination or key, on a FIFO queue",
 	}
 }
 

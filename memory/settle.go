@@ -101,7 +101,7 @@ func handleOf(d *broker.Delivery) broker.Handle {
 }
 
 func notOurs() error {
-	return &broker.FieldError{Field: "Delivery", Limit: "received from this broker"}
+	return &broker.FieldError{Field: "Delivery", Limit: "a delivery that this broker received"}
 }
 
 type deletion struct{}

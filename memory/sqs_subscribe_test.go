@@ -218,7 +218,7 @@ func TestSubscribeSaysWhatItDoesNotSupport(t *testing.T) {
 	for want, opt := range map[string]broker.SubscribeOption{
 		"sqs does not support option broker.PendingLimits in Subscribe: messages wait": broker.PendingLimits{Messages: 9},
 		"sqs does not support option broker.Start in Subscribe: what was published":    broker.FromFirst(),
-		"sqs does not support option broker.Ordered in Subscribe: there is nothing":    broker.Ordered{},
+		"sqs does not support option broker.Ordered in Subscribe: nothing here":        broker.Ordered{},
 	} {
 		_, err := b.Subscribe(t.Context(), "q", discard, broker.Group("g"), opt)
 		wantErr(t, err, errors.ErrUnsupported)

@@ -49,7 +49,7 @@ func ExampleNew() {
 	fmt.Println(b.Close(ctx), nc.IsClosed())
 	// Output:
 	// sent <nil>
-	// invalid Subject "orders.*": has a wildcard, and wildcards are only for subscribing
+	// invalid Subject "orders.*": want no wildcard: wildcards are only for subscribing
 	// <nil> false
 }
 

@@ -105,7 +105,7 @@ func (o *JetStreamOptions) check() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Queues)) {
 		if name == "" {
-			errs = append(errs, &broker.FieldError{Field: "Queues", Limit: "a name is not empty"})
+			errs = append(errs, &broker.FieldError{Field: "Queues", Limit: "a non-empty name"})
 		}
 		if _, ok := natsrules.ParseConsumer(o.Queues[name]); !ok {
 			errs = append(errs, &broker.FieldError{

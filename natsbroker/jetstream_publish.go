@@ -202,7 +202,7 @@ func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 }
 
 func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
-	field, size, limit := "Body", p.size(), "the stream's max_msg_size, headers included"
+	field, size, limit := "Body", p.size(), "at most the stream's max_msg_size, headers included"
 	if api.ErrorCode == codeHeaderTooLarge {
 		field, size, limit = "Header", p.headerSize(), fmt.Sprintf("at most %d bytes of headers", natsrules.MaxJetStreamHeaders)
 	}

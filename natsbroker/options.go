@@ -67,7 +67,7 @@ func (o *Options) check() error {
 	errs = append(errs, natsrules.CheckIgnore(o.Ignore), o.Service.check())
 	for _, name := range slices.Sorted(maps.Keys(o.Subjects)) {
 		if name == "" {
-			errs = append(errs, &broker.FieldError{Field: "Subjects", Limit: "a name is not empty"})
+			errs = append(errs, &broker.FieldError{Field: "Subjects", Limit: "a non-empty name"})
 		}
 		errs = append(errs, natsrules.CheckPattern(fmt.Sprintf("Subjects[%s]", name), o.Subjects[name]))
 	}

@@ -82,7 +82,7 @@ func parseURL(s string) (address, error) {
 	if err != nil || u.Host == "" || sqsrules.CheckName(sqsrules.NameOf(s)) != nil {
 		return address{}, &broker.FieldError{
 			Field: "Subject", Value: s,
-			Limit: "a queue's URL ends in its name, as in https://sqs.us-east-1.amazonaws.com/123456789012/orders",
+			Limit: "a queue's URL, which ends in its name, as in https://sqs.us-east-1.amazonaws.com/123456789012/orders",
 		}
 	}
 	return address{name: sqsrules.NameOf(s), url: s}, nil

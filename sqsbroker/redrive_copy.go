@@ -168,7 +168,7 @@ func (r *redrive) placeOf(h *handle, d *broker.Delivery) (*queue, error) {
 	)
 	if source == "" {
 		return nil, &broker.FieldError{
-			Field: "To", Limit: "the message does not tell which queue it came from: name one",
+			Field: "To", Limit: "a queue: the message does not say which one it came from",
 		}
 	}
 	at, err := parseAddress(source, "")

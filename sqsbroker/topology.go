@@ -136,7 +136,7 @@ func (o *QueueOptions) check(fifo bool) error {
 	scope := o.DedupScope == "" || o.DedupScope == broker.ScopeDestination || o.DedupScope == broker.ScopeKey
 	if !scope || !fifo && (o.ContentBasedDedup || o.DedupScope != "") {
 		errs = append(errs, &broker.FieldError{
-			Field: "DedupScope", Value: string(o.DedupScope), Limit: "destination or key, and only FIFO queues deduplicate",
+			Field: "DedupScope", Value: string(o.DedupScope), Limit: "destination or key, on a FIFO queue",
 		})
 	}
 	return errors.Join(errs...)

@@ -93,7 +93,7 @@ func (t target) checkParams(allowed []string) error {
 				limit = "one of " + strings.Join(allowed, ", ")
 			}
 			errs = append(errs, &broker.FieldError{
-				Field: "-broker parameter", Value: name, Limit: "for " + t.scheme + ": " + limit,
+				Field: "-broker parameter", Value: name, Limit: limit + " for " + t.scheme + ":",
 			})
 		}
 	}

@@ -25,7 +25,7 @@ const lastIDHeader = "Nats-Expected-Last-Msg-Id"
 // because the stream has a message with the DedupID of one of its messages
 // already, or the batch has it twice. After an error that matched
 // [broker.ErrOutcomeUnknown] it says that the earlier batch was stored.
-var ErrDuplicate = errors.New("the stream has a message of this id already: nothing was stored")
+var ErrDuplicate = errors.New("the stream already has a message with this id: nothing was stored")
 
 // CheckAtomicCount refuses a batch of too many messages.
 func CheckAtomicCount(n int) error {

@@ -60,7 +60,7 @@ func CheckDeadLetters(metadata map[string]string, maxDeliver int, delivers []str
 		errs = append(errs, CheckSubject(target))
 		refuse(Captures(delivers, target), "DeadLetters.Subject", target, "none that the consumer delivers: its dead letters would come back to it")
 		refuse(0 < maxDeliver && maxDeliver <= attempts, "MaxDeliver", strconv.Itoa(maxDeliver),
-			fmt.Sprintf("above the %s attempts of DeadLetters, or no limit: what the server delivers no more nobody can move", most))
+			fmt.Sprintf("above the %s attempts of DeadLetters, or no limit: a message that the server no longer delivers cannot be moved", most))
 	}
 	return errors.Join(errs...)
 }

@@ -150,8 +150,8 @@ func checkControlHeader(key string) error {
 	}
 	return &broker.FieldError{
 		Field: "Header", Value: key,
-		Limit: "a key that begins with Nats- is the server's; of these only Nats-Expected-… and Nats-Rollup may be set, " +
-			"and DedupID, TTL and Delay are fields of the message",
+		Limit: "a key without the server's prefix Nats-, except Nats-Expected-… and Nats-Rollup; " +
+			"DedupID, TTL and Delay are fields of the message",
 	}
 }
 

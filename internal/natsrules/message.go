@@ -61,7 +61,7 @@ func checkHeader(h broker.Header) error {
 		if _, set := h[key]; set {
 			return &broker.FieldError{
 				Field: "Header", Value: key,
-				Limit: "the server takes it for itself: it asks for a report, and may keep the message from being delivered",
+				Limit: "another key: this one asks the server for a report, and may keep the message from being delivered",
 			}
 		}
 	}

@@ -108,7 +108,7 @@ func RedriveTarget(d *broker.Delivery) (string, error) {
 	target := d.Header[broker.RejectSubjectHeader]
 	if target == "" {
 		return "", &broker.FieldError{
-			Field: "Header[" + broker.RejectSubjectHeader + "]", Limit: "the subject that it came from: without, it is no dead letter of this package",
+			Field: "Header[" + broker.RejectSubjectHeader + "]", Limit: "the subject that it came from: without it, it is not a dead letter of this package",
 		}
 	}
 	return target, nil

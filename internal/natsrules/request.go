@@ -11,7 +11,7 @@ func CheckRequest(m *broker.Message) error {
 		return nil
 	}
 	return &broker.FieldError{
-		Field: "ReplyTo", Value: m.ReplyTo, Limit: "empty: a request has a reply address of its own",
+		Field: "ReplyTo", Value: m.ReplyTo, Limit: "none: a request sets its own reply address",
 	}
 }
 
@@ -22,7 +22,7 @@ func CheckReply(m *broker.Message) error {
 	}
 	return &broker.FieldError{
 		Field: "Header[Status]", Value: "503",
-		Limit: `not "503" with an empty body: a requester takes that for no responders`,
+		Limit: `a body with "503": a requester takes it for no responders without one`,
 	}
 }
 

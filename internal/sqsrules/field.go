@@ -18,10 +18,10 @@ func checkFields(m *broker.Message, q Queue) error {
 		return nil
 	}
 	if m.Delay < 0 {
-		return fieldError("Delay", m.Delay.String(), "not negative")
+		return fieldError("Delay", m.Delay.String(), "at least 0")
 	}
 	if m.TTL < 0 {
-		return fieldError("TTL", m.TTL.String(), "not negative")
+		return fieldError("TTL", m.TTL.String(), "at least 0")
 	}
 	honoured := StandardFields
 	if q.FIFO {
@@ -52,7 +52,7 @@ func checkStandard(m *broker.Message) error {
 
 func checkFIFO(m *broker.Message, q Queue) error {
 	if m.Key == "" {
-		return fieldError("Key", "", "required on a FIFO queue: it is the MessageGroupId (API SendMessage)")
+		return fieldError("Key", "", "a key on a FIFO queue: it is the MessageGroupId (API SendMessage)")
 	}
 	if err := checkID("Key", m.Key); err != nil {
 		return err
@@ -61,7 +61,7 @@ func checkFIFO(m *broker.Message, q Queue) error {
 		return checkID("DedupID", m.DedupID)
 	}
 	if !q.ContentDedup {
-		return fieldError("DedupID", "", "required on a FIFO queue without ContentBasedDeduplication (API SendMessage)")
+		return fieldError("DedupID", "", "an id on a FIFO queue without ContentBasedDeduplication (API SendMessage)")
 	}
 	return nil
 }

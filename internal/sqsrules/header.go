@@ -35,7 +35,7 @@ func firstHeaderError(h broker.Header) error {
 		case marks(name):
 			return fieldError("Header", name, "a name other than "+PackedHeaders+" and "+BodyEncoding)
 		case !utf8.ValidString(h[name]):
-			return fieldError(field, h[name], "a value is UTF-8")
+			return fieldError(field, h[name], "a UTF-8 value")
 		case name == TraceHeader && !goodValue(h[name]):
 			return fieldError(field, h[name], "a trace header of AWS X-Ray (API SendMessage)")
 		}

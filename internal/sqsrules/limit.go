@@ -78,7 +78,7 @@ func CheckRelease(d time.Duration) error {
 func checkTime(field string, d, most time.Duration, instead string) error {
 	switch {
 	case d < 0:
-		return fieldError(field, d.String(), "not negative")
+		return fieldError(field, d.String(), "at least 0")
 	case d > most:
 		return &broker.UnsupportedError{
 			Backend: Backend, What: field + " of " + d.String(),

@@ -26,7 +26,7 @@ func Check(m *broker.Message, q Queue) error {
 		return err
 	}
 	if len(m.Body) == 0 {
-		return fieldError("Body", "", "at least one character: SQS takes no empty body")
+		return fieldError("Body", "", "at least one character: SQS accepts no empty body")
 	}
 	if len(m.Header) > 0 {
 		if err := checkHeader(m.Header); err != nil {

@@ -20,7 +20,7 @@ func CheckName(name string) error {
 	stem := strings.TrimSuffix(name, fifoSuffix)
 	if stem == "" || len(name) > maxName || !plain(stem, "") {
 		return fieldError("Subject", name,
-			"a queue's name is 1 to 80 letters, digits, '_' and '-', and \".fifo\" at the end of a FIFO queue's; map other names to queues in Options.Queues")
+			"a queue's name of 1 to 80 letters, digits, '_' and '-', ending in \".fifo\" for a FIFO queue; map other names to queues in Options.Queues")
 	}
 	return nil
 }

@@ -10,19 +10,19 @@ import (
 // by default (max_control_line), and closes the connection over a longer one.
 const MaxLen = 4000
 
-// Reason is what is wrong with a subject.
+// Reason is the rule that a subject breaks, in words that follow "want".
 type Reason string
 
 // The reasons, in the words that errors use.
 const (
-	ReasonEmpty      Reason = "is empty"
-	ReasonEmptyToken Reason = "has an empty token"
-	ReasonWildcard   Reason = "has a wildcard, and wildcards are only for subscribing"
-	ReasonNotLast    Reason = "has a > that is not the last token"
-	ReasonSpace      Reason = "has a space"
-	ReasonControl    Reason = "has a control character"
-	ReasonUTF8       Reason = "is not valid UTF-8"
-	ReasonTooLong    Reason = "is longer than 4000 bytes"
+	ReasonEmpty      Reason = "a subject"
+	ReasonEmptyToken Reason = "no empty token"
+	ReasonWildcard   Reason = "no wildcard: wildcards are only for subscribing"
+	ReasonNotLast    Reason = "> only as the last token"
+	ReasonSpace      Reason = "no space"
+	ReasonControl    Reason = "no control character"
+	ReasonUTF8       Reason = "valid UTF-8"
+	ReasonTooLong    Reason = "at most 4000 bytes"
 )
 
 // Error is a subject that is refused.
@@ -35,9 +35,9 @@ type Error struct {
 func (e *Error) Error() string {
 	const shown = 64
 	if len(e.Subject) > shown {
-		return fmt.Sprintf("subject %.*q… %s", shown, e.Subject, e.Reason)
+		return fmt.Sprintf("subject %.*q…: want %s", shown, e.Subject, e.Reason)
 	}
-	return fmt.Sprintf("subject %q %s", e.Subject, e.Reason)
+	return fmt.Sprintf("subject %q: want %s", e.Subject, e.Reason)
 }
 
 // CheckPublish returns an *Error unless a message may be published to s, or a

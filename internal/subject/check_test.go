@@ -86,11 +86,11 @@ func TestCheckAgreesWithServer(t *testing.T) {
 
 func TestErrorText(t *testing.T) {
 	for _, tt := range []struct{ subject, want string }{
-		{"", `subject "" is empty`},
-		{"a\r\nb", `subject "a\r\nb" has a control character`},
+		{"", `subject "": want a subject`},
+		{"a\r\nb", `subject "a\r\nb": want no control character`},
 		{
 			strings.Repeat("é", subject.MaxLen),
-			`subject "` + strings.Repeat("é", 64) + `"… is longer than 4000 bytes`,
+			`subject "` + strings.Repeat("é", 64) + `"…: want at most 4000 bytes`,
 		},
 	} {
 		if got := subject.CheckPublish(tt.subject).Error(); got != tt.want {
