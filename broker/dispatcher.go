@@ -7,10 +7,10 @@ import (
 )
 
 // Dispatcher is the backend's side of a [Subscription] without settling, such
-// as one of core NATS. It is for authors of backends; [Consume] is what
-// backends that settle use.
+// as one on core NATS. It is for authors of backends; backends that settle use
+// [Consume].
 //
-// It runs the handler, recovers its panics, keeps the counters, tells errors
+// It runs the handler, recovers its panics, keeps the counters, reports errors
 // to [OnError] and the logger, and drains.
 type Dispatcher struct {
 	sub     Subscription
@@ -20,17 +20,17 @@ type Dispatcher struct {
 	tally   tally
 }
 
-// tally is what a Dispatcher counts of each delivery without the subscription's
-// lock, which would cost more than the rest of its work. addUp brings it into
-// the subscription's counts.
+// tally counts the deliveries of a Dispatcher without the subscription's lock,
+// which would cost more than the rest of the work. addUp transfers it to the
+// subscription's counts.
 type tally struct {
 	received  atomic.Uint64
 	succeeded atomic.Uint64
 	before    uint64 // handlers that had returned when the drain began; guarded by mu
 }
 
-// addUp brings the counts, and once a drain has begun the report, up to date.
-// The caller holds mu.
+// addUp updates the counts and, once a drain has begun, the report. The caller
+// holds mu.
 func (s *Subscription) addUp() {
 	t := s.tally
 	if t == nil {
@@ -38,21 +38,22 @@ func (s *Subscription) addUp() {
 	}
 	c := &s.counts
 	c.Succeeded = t.succeeded.Load()
-	c.Received = t.received.Load() // after those that have left: all of them are among these
+	c.Received = t.received.Load() // loaded last, so that it includes all that have returned
 	returned := c.Succeeded + c.Failed
-	c.InFlight = int(c.Received - returned) //nolint:gosec // what is in hand
+	c.InFlight = int(c.Received - returned) //nolint:gosec // the number in hand
 	if s.begun {
-		s.report.Finished = int(returned - t.before) //nolint:gosec // what was in hand
+		s.report.Finished = int(returned - t.before) //nolint:gosec // the number that was in hand
 	} else {
 		t.before = returned
 	}
 }
 
 // NewDispatcher returns a Dispatcher whose [Dispatcher.Subscription] the
-// backend hands to its user. subject is what the user named; ctx lends its
-// values to handlers. It honours [Concurrency], [OnError] and [Logger] and
-// refuses every other option for the named backend, so the backend takes out
-// its own options (and [Group], [PendingLimits]) first.
+// backend returns to its user. subject is the subject as named by the user;
+// handlers inherit the values of ctx. NewDispatcher honours [Concurrency],
+// [OnError] and [Logger] and refuses every other option on behalf of the named
+// backend, so the backend first removes the options that it handles itself
+// (including [Group] and [PendingLimits]).
 //
 // The backend then calls [Dispatcher.Run] once.
 func NewDispatcher(ctx context.Context, backend, subject string, h Handler, opts ...SubscribeOption) (*Dispatcher, error) {
@@ -97,11 +98,11 @@ func (p *Dispatcher) apply(backend string, opt SubscribeOption) error {
 	return err
 }
 
-// Run makes the subscription live. stop is called once, when a drain begins:
-// it must stop the intake, wait until what the client has already received is
-// dispatched, and return when no Dispatch will follow. Its context is
-// cancelled when the drain's deadline has passed; it then discards the rest
-// and returns how many messages that were.
+// Run makes the subscription live. stop is called once, when a drain begins: it
+// must stop the intake, wait until the messages already received by the client
+// are dispatched, and return when no further Dispatch will follow. Its context
+// is cancelled when the drain's deadline has passed; stop then discards the
+// remaining messages and returns their number.
 func (p *Dispatcher) Run(stop func(ctx context.Context) (discarded int)) {
 	s := &p.sub
 	stopIntake := func() {
@@ -117,17 +118,17 @@ func (p *Dispatcher) Run(stop func(ctx context.Context) (discarded int)) {
 		s.stop = stopIntake
 	}
 	s.mu.Unlock()
-	if begun { // the backend ended it before it ran, and finish calls the empty stop
+	if begun { // the backend ended it before Run, and finish calls the empty stop
 		stopIntake()
 	}
 }
 
-// Subscription returns the user's side.
+// Subscription returns the subscription for the user.
 func (p *Dispatcher) Subscription() *Subscription { return &p.sub }
 
-// Dispatch hands one delivery to the handler. With [Concurrency] 1 it returns
-// after the handler has; else as soon as a handler may start. Deliveries of
-// one subscription are dispatched from one goroutine at a time.
+// Dispatch passes one delivery to the handler. With [Concurrency] 1 it returns
+// after the handler has; otherwise as soon as a handler may start. Dispatch
+// must not be called concurrently for one subscription.
 func (p *Dispatcher) Dispatch(d *Delivery) {
 	p.tally.received.Add(1)
 	if d.Attempt > 1 {
@@ -156,7 +157,7 @@ func (p *Dispatcher) handled(ctx context.Context, d *Delivery, err error) {
 		return
 	}
 	p.tally.succeeded.Add(1)
-	if s := &p.sub; s.dry.Load() { // if not yet, what sets it sees this one counted
+	if s := &p.sub; s.dry.Load() { // if not yet set, whatever sets it counts this one
 		s.mu.Lock()
 		s.checkIdle()
 		s.mu.Unlock()
@@ -172,7 +173,7 @@ func (p *Dispatcher) leaveFailed(err error) {
 	s.mu.Unlock()
 	p.freeSlot()
 	if p.slots == nil && errors.Is(err, errGoexit) {
-		p.End(err) // the backend's delivering goroutine is gone, nothing will come any more
+		p.End(err) // the backend's delivering goroutine is gone, and no message will follow
 	}
 }
 
@@ -182,8 +183,8 @@ func (p *Dispatcher) freeSlot() {
 	}
 }
 
-// Drop counts messages that were discarded before a handler saw them and tells
-// [OnError] so, with an error that matches [ErrDropped] and holds a
+// Drop counts messages that were discarded before a handler received them and
+// reports cause to [OnError]: an error that matches [ErrDropped] and contains a
 // [*DropError].
 func (p *Dispatcher) Drop(n uint64, cause error) {
 	s := &p.sub
@@ -193,8 +194,8 @@ func (p *Dispatcher) Drop(n uint64, cause error) {
 	s.apart(func() { s.tell(&p.scope, nil, cause) })
 }
 
-// Tell counts and tells [OnError] an error that is not one delivery's, such as a
-// failed receive. The subscription goes on.
+// Tell counts an error that does not concern a single delivery, such as a
+// failed receive, and reports it to [OnError]. The subscription continues.
 func (p *Dispatcher) Tell(err error) {
 	s := &p.sub
 	s.mu.Lock()
@@ -203,6 +204,6 @@ func (p *Dispatcher) Tell(err error) {
 	s.apart(func() { s.tell(&p.scope, nil, err) })
 }
 
-// End tells that the backend ended the subscription, such as by a lost
-// connection. It does not wait; it may be called more than once.
+// End records that the backend ended the subscription, for example because of a
+// lost connection. It does not wait; it may be called more than once.
 func (p *Dispatcher) End(cause error) { p.sub.begin(cause) }

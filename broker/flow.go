@@ -8,12 +8,12 @@ import (
 )
 
 // tokens is a token bucket: it fills at a rate and holds at most one second's
-// worth, or one.
+// worth, or one token.
 type tokens struct {
-	rate  float64 // a second; 0: no limit
+	rate  float64 // per second; 0: no limit
 	most  float64
 	level float64
-	out   float64 // taken by receives under way
+	out   float64 // held by receives in progress
 	at    time.Time
 }
 
@@ -22,15 +22,16 @@ func newTokens(rate Rate, now time.Time) tokens {
 	return tokens{rate: float64(rate), most: most, level: most, at: now}
 }
 
-// fill adds what has come since. What receives under way hold counts as there, so
-// that one which has waited long is not followed by a second burst.
+// fill adds the tokens since the last call. Those held by receives in progress
+// count, so that a receive that has waited long is not followed by a second
+// burst.
 func (t *tokens) fill(now time.Time) {
 	t.level = min(t.most-t.out, t.level+t.rate*now.Sub(t.at).Seconds())
 	t.at = now
 }
 
 // take takes up to n tokens and returns how many. The level is below 0 after a
-// receive that brought more than it was asked for.
+// receive that returned more than was requested.
 func (t *tokens) take(now time.Time, n int) int {
 	if t.rate == 0 {
 		return n
@@ -42,7 +43,7 @@ func (t *tokens) take(now time.Time, n int) int {
 	return n
 }
 
-// use ends a receive that took n tokens and needed some of them, or more.
+// use ends a receive that took n tokens and needed fewer, or more.
 func (t *tokens) use(now time.Time, n, needed int) {
 	if t.rate == 0 {
 		return
@@ -58,7 +59,7 @@ func (t *tokens) emptyFor(now time.Time) time.Duration {
 		return 0
 	}
 	t.fill(now)
-	if t.level >= 1 || t.most-t.out < 1 { // the latter: only the end of a receive can open it
+	if t.level >= 1 || t.most-t.out < 1 { // in the latter case only the end of a receive can open it
 		return 0
 	}
 	return time.Duration((1-t.level)/t.rate*float64(time.Second)) + 1
@@ -70,12 +71,12 @@ type circuit struct {
 	failures int // in a row
 	pause    time.Duration
 	openTill time.Time // zero: closed
-	trying   bool      // what comes next is the trial; nothing else is in hand then
+	trying   bool      // the next message is the trial; nothing else is in hand then
 	reason   error     // the failure that opened it
 }
 
-// result takes a handler's result. While the circuit is open the trial's counts
-// alone: other handlers began before.
+// result handles a handler's result. While the circuit is open only the trial's
+// counts: the other handlers began before.
 func (c *circuit) result(err error) {
 	if c.Failures == 0 {
 		return
@@ -95,22 +96,22 @@ func (c *circuit) result(err error) {
 	if c.failures < c.Failures && !trial {
 		return
 	}
-	most := min(c.Pause, math.MaxInt64/16) * 16 // what doubling must not pass, the greatest Duration neither
+	most := min(c.Pause, math.MaxInt64/16) * 16 // the bound of doubling; must not overflow a Duration
 	c.pause = max(c.Pause, c.pause+min(c.pause, most-c.pause))
 	c.openTill = time.Now().Add(c.pause)
 	c.reason = err
 }
 
-// works reports whether a handler that returned err does its work: it asked for
-// another time, or found that its message cannot be handled.
+// works reports whether a handler that returned err works: it asked for a
+// retry, or found that its message cannot be handled.
 func works(err error) bool {
 	_, asked := errors.AsType[*RetryError](err)
 	_, rejected := errors.AsType[*RejectError](err)
 	return asked || rejected
 }
 
-// most is how many of n messages may be asked for with held in hand: none
-// while the circuit is open, then one alone to try whether it may close.
+// most is how many of n messages may be requested with held in hand: none while
+// the circuit is open, then a single one to test whether it may close.
 func (c *circuit) most(now time.Time, n, held int) int {
 	switch {
 	case c.openTill.IsZero():
@@ -130,7 +131,7 @@ func (c *circuit) shutFor(now time.Time) time.Duration {
 	return max(c.openTill.Sub(now), 0)
 }
 
-// told is what a subscription has been told of, once is enough.
+// told records what has been reported to a subscription; once is enough.
 type told struct{ attempts, leases bool }
 
 // first sets *told and reports whether it was not set.
@@ -146,7 +147,7 @@ func (c *consumer) first(told *bool) bool {
 func errNotCounted(d *Delivery) error {
 	return &UnsupportedError{
 		Backend: "the backend of " + quote(d.Source), What: "option broker.MaxAttempts",
-		Why:     "its deliveries do not tell which attempt they are (Delivery.Attempt is 0), so the limit has no effect",
+		Why:     "its deliveries do not carry an attempt number (Delivery.Attempt is 0), so the limit has no effect",
 		Instead: "the destination's own limit",
 	}
 }
@@ -155,23 +156,22 @@ func errNotCounted(d *Delivery) error {
 func errNotRenewable(d *Delivery) error {
 	return &UnsupportedError{
 		Backend: "the backend of " + quote(d.Source), What: "a heartbeat",
-		Why:     "its handles are not broker.Leased and would not tell when a renewed lease ends",
-		Instead: "a Handle with the method LeaseEnd; until then a handler is cancelled as its lease ends",
+		Why:     "its handles are not broker.Leased, so the end of a renewed lease would be unknown",
+		Instead: "a Handle with the method LeaseEnd; without it a handler is cancelled when its lease ends",
 	}
 }
 
 // errAttempts is the reason of a rejection by MaxAttempts.
 var errAttempts = errors.New("attempts used up")
 
-// overLimit reports whether a delivery has more attempts behind it than
-// MaxAttempts allows, so that its handler must not run again. The caller holds
-// mu.
+// overLimit reports whether a delivery has had more attempts than MaxAttempts
+// allows, so that its handler must not run again. The caller holds mu.
 func (c *consumer) overLimit(d *Delivery) bool {
 	return c.attempts > 0 && d.Attempt > c.attempts
 }
 
 // lastAttempt reports whether a message whose handler failed has no attempt
-// left by MaxAttempts.
+// left under MaxAttempts.
 func (c *consumer) lastAttempt(d *Delivery) bool {
 	if c.attempts == 0 {
 		return false
@@ -186,13 +186,13 @@ func (c *consumer) lastAttempt(d *Delivery) bool {
 func errNotLeased(what string) error {
 	return &UnsupportedError{
 		Backend: "this subscription", What: what,
-		Why:     "its messages are pushed to it and would be dropped meanwhile",
+		Why:     "its messages are pushed to it and would be dropped in the meantime",
 		Instead: "a backend with receive-delete",
 	}
 }
 
-// Pause stops the intake until Resume: no further receive is begun. One that
-// is under way may still bring messages, and work in hand goes on. A
+// Pause stops the intake until Resume: no further receive is started. One in
+// progress may still return messages, and work in hand continues. A
 // subscription without leases (core NATS) refuses it.
 func (s *Subscription) Pause() error { return s.setPaused(true, "Pause") }
 
@@ -210,8 +210,9 @@ func (s *Subscription) setPaused(paused bool, what string) error {
 	return nil
 }
 
-// SetConcurrency changes how many handlers may run at once. Fewer takes effect
-// as handlers return. A subscription without leases (core NATS) refuses it.
+// SetConcurrency changes how many handlers may run at once. A lower number
+// takes effect as handlers return. A subscription without leases (core NATS)
+// refuses it.
 func (s *Subscription) SetConcurrency(n int) error {
 	if s.consumer == nil {
 		return errNotLeased("SetConcurrency")

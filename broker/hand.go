@@ -2,8 +2,8 @@ package broker
 
 import "iter"
 
-// hand holds the deliveries in hand, in the order of their receipt. Guarded by
-// the consumer's mu.
+// hand holds the deliveries in hand, in order of receipt. Guarded by the
+// consumer's mu.
 type hand struct{ first, last *run }
 
 func (h *hand) add(r *run) {

@@ -8,27 +8,28 @@ import (
 	"time"
 )
 
-// beatTimeout is the most that one call may take: a settlement may wait for it.
+// beatTimeout is the longest that one call may take: a settlement may wait for
+// it.
 const beatTimeout = 5 * time.Second
 
-// shortBeat is what a call gets in any case, if the lease lasts that long: with
-// less for each, a server that is slow would answer none in time.
+// shortBeat is the minimum for a call, if the lease lasts that long: with less,
+// a slow server would answer no call in time.
 const shortBeat = time.Second
 
-// beatsApart keeps the retries of a failing heartbeat apart: a lease has room for
-// no more than so many.
+// beatsApart spaces the retries of a failing heartbeat: a lease has room for at
+// most this many.
 const beatsApart = 20
 
-// giveUpEarly is the part of a lease before whose end the handler is told that
-// it is lost, if it could not be renewed: the server's clock runs ahead of ours
-// by a network trip, and the handler must know before somebody else begins.
+// giveUpEarly is the fraction of a lease before its end at which the handler is
+// cancelled if the lease could not be renewed: the server's lease ends earlier
+// by a network trip, and the handler must stop before another receiver begins.
 const giveUpEarly = 50
 
-// heart is the heartbeat of a consumer: one goroutine that sleeps until a
-// lease needs renewing, and one more for each Extend call in flight.
+// heart is the heartbeat of a consumer: one goroutine that sleeps until a lease
+// needs renewing, and one more for each Extend call in flight.
 type heart struct {
 	wakeAt  time.Time     // when the goroutine wakes by itself; zero: never. Guarded by Subscription.mu
-	sooner  chan struct{} // holds a token when wakeAt has come nearer
+	sooner  chan struct{} // holds a token when wakeAt has moved closer
 	stopped chan struct{} // closed to end the goroutine
 	over    chan struct{} // closed when it has ended
 	calls   sync.WaitGroup
@@ -66,8 +67,8 @@ func (c *consumer) beat() {
 	}
 }
 
-// beatOnce renews what is due, gives up what is lost, and returns how long to
-// sleep, if there is anything to wake for.
+// beatOnce renews leases that are due, gives up those that are lost, and
+// returns how long to sleep, if there is anything to wake for.
 func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	var due, lost []*run
 	c.mu.Lock()
@@ -102,14 +103,15 @@ func (c *consumer) beatOnce(now time.Time) (wait time.Duration, needed bool) {
 	wake := c.heart.wakeAt
 	c.mu.Unlock()
 	for _, r := range lost {
-		c.heart.calls.Go(func() { c.tellLost(r, notRenewed(r)) }) // a slow hook holds up no heartbeat
+		c.heart.calls.Go(func() { c.tellLost(r, notRenewed(r)) }) // a slow hook must not delay heartbeats
 	}
 	return wake.Sub(now), !wake.IsZero()
 }
 
-// extend renews the leases of some deliveries in one call. One that hangs is
-// given up after half of what is left of the first of them to end, for another
-// try; but where that is short, a slow server may take all of it.
+// extend renews the leases of some deliveries in one call. A call that hangs is
+// abandoned after half of the time until the first of their leases is given up,
+// to leave time for another try; but if that is short, a slow server may use
+// all of it.
 func (c *consumer) extend(due []*run, called chan struct{}) {
 	first := due[0].givesUp()
 	for _, r := range due {
@@ -149,8 +151,8 @@ func (c *consumer) extend(due []*run, called chan struct{}) {
 	}
 }
 
-// extended takes the result of a renewal; one that failed is tried again while
-// the lease lasts. The caller holds mu.
+// extended handles the result of a renewal; a failed one is retried while the
+// lease lasts. The caller holds mu.
 func (c *consumer) extended(r *run, err error, now time.Time) {
 	if err == nil {
 		c.counts.Extended++
@@ -160,18 +162,18 @@ func (c *consumer) extended(r *run, err error, now time.Time) {
 	c.scheduleBeat(r, now)
 }
 
-// givesUp is when a lease counts as lost that could not be renewed.
+// givesUp is when a lease that could not be renewed counts as lost.
 func (r *run) givesUp() time.Time { return leaseEnd(r.delivery).Add(-r.renewed / giveUpEarly) }
 
 func notRenewed(r *run) error {
-	return fmt.Errorf("%w: it could not be renewed, and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
+	return fmt.Errorf("%w: it could not be renewed and ends at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
 }
 
 func errOver(r *run) error {
 	return fmt.Errorf("%w: it ended before the handler could start, at %v", ErrLeaseLost, leaseEnd(r.delivery).Format(time.RFC3339))
 }
 
-// loseLocked notes that a lease is lost and cancels its handler. The caller
+// loseLocked records that a lease is lost and cancels its handler. The caller
 // holds mu, and calls tellLost afterwards.
 func (c *consumer) loseLocked(r *run, cause error) {
 	r.lost = true
@@ -184,9 +186,9 @@ func (c *consumer) tellLost(r *run, cause error) {
 	c.observe(Event{Kind: EventLeaseLost, Delivery: r.delivery, Messages: 1, Err: cause})
 }
 
-// scheduleBeat sets when a delivery's lease is renewed next: after a third to
-// a half of what is left of it; or given up, if the handle would not tell when a
-// renewed one ends. The caller holds mu.
+// scheduleBeat sets when a delivery's lease is renewed next: after a third to a
+// half of what is left of it; or when it is given up, if the handle cannot
+// report the end of a renewed lease. The caller holds mu.
 func (c *consumer) scheduleBeat(r *run, now time.Time) {
 	end := leaseEnd(r.delivery)
 	if end.IsZero() || r.settling {
@@ -210,9 +212,9 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 	}
 }
 
-// stopBeat ends the heartbeat of a delivery, waits for an Extend call that it
-// is part of, since that would overwrite what a settlement sets, and reports
-// whether the lease is lost.
+// stopBeat ends the heartbeat of a delivery and reports whether the lease is
+// lost. It waits for an Extend call that includes the delivery, since that
+// would undo a settlement.
 func (c *consumer) stopBeat(r *run) (lost bool) {
 	c.mu.Lock()
 	beating, lost := c.stopBeatLocked(r), r.lost
@@ -231,8 +233,8 @@ func (c *consumer) awaitBeat(r *run, beating <-chan struct{}) (lost bool) {
 	return r.lost
 }
 
-// stopBeats is stopBeat for several, whose heartbeats end at once; it returns
-// those whose leases hold, and those whose are lost.
+// stopBeats is stopBeat for several deliveries, whose heartbeats end at once;
+// it returns those whose leases are held and those whose leases are lost.
 func (c *consumer) stopBeats(runs []*run) (held, lost []*run) {
 	var calls []<-chan struct{}
 	c.mu.Lock()
@@ -257,8 +259,8 @@ func (c *consumer) stopBeats(runs []*run) (held, lost []*run) {
 	return held, lost
 }
 
-// stopBeatLocked returns what is closed when the Extend call in flight has
-// returned, nil if there is none. The caller holds mu.
+// stopBeatLocked returns a channel that is closed when the Extend call in
+// flight has returned, nil if there is none. The caller holds mu.
 func (*consumer) stopBeatLocked(r *run) (beating <-chan struct{}) {
 	r.beatAt = time.Time{}
 	r.settling = true

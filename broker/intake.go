@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Pauses of the intake after a receive that failed, or that came back empty in
-// less than the least of them: a backend that does not wait for a message is
-// not asked in a loop. They double, each with chance, and start anew after a
-// receive that worked. When an outage ends, messages wait for up to the longest
-// pause; a day of failing receives is some 23,000 calls with it, a cent on SQS.
+// Pauses of the intake after a receive that failed, or that returned empty in
+// less than the shortest pause: a backend that does not wait for a message must
+// not be polled in a tight loop. They double, each with jitter, and start again
+// after a receive that worked. When an outage ends, messages wait for up to the
+// longest pause; with it, a day of failing receives is some 23,000 calls, a
+// cent on SQS.
 const (
 	receivePauseMin = 100 * time.Millisecond
 	receivePauseMax = 5 * time.Second
@@ -19,10 +20,10 @@ const (
 
 var errNilDelivery = errors.New("the backend's Receive returned a nil delivery")
 
-// poll is the intake: room first, then a receive. The caller has the lead. It
-// gives it up, and returns a delivery to handle, when a receive has left no
-// room: whoever makes room next polls next. Once a drain has begun it returns
-// nil.
+// poll is the intake: it waits for room, then receives. The caller has the
+// lead. poll gives it up, and returns a delivery to handle, when a receive has
+// left no room: whoever makes room polls next. Once a drain has begun it
+// returns nil.
 func (c *consumer) poll() *run {
 	defer c.giveUpLead()
 	for failures := 0; ; {
@@ -51,10 +52,10 @@ func (c *consumer) poll() *run {
 	}
 }
 
-// pollMore is a further poll beside the first, for as long as its receives
-// come back full.
+// pollMore is a further poll beside the first, as long as its receives return
+// full.
 func (c *consumer) pollMore() {
-	defer c.changed() // the room that its last receive did not fill is the poller's again
+	defer c.changed() // the poller may use the room that its last receive did not fill
 	for {
 		c.mu.Lock()
 		began := time.Now()
@@ -69,8 +70,8 @@ func (c *consumer) pollMore() {
 	}
 }
 
-// receive asks for n messages at began, takes them in hand, and starts a further poll
-// if they came in full and there is room for another batch. With keep it leaves
+// receive requests n messages at began, takes them in hand, and starts a further
+// poll if they arrived in full and there is room for another batch. With keep it leaves
 // one to the caller to handle, if there is no room for more.
 func (c *consumer) receive(n int, began time.Time, keep bool) (got int, own *run, err error) {
 	ds, err := c.receiver.Receive(c.intake, c.queue, n, c.options...)
@@ -95,8 +96,8 @@ func (c *consumer) tellReceived(e Event) {
 	}
 }
 
-// awaitRoom waits until a message may be asked for and returns how many may
-// be, or 0 once the drain has begun, and what time it is then.
+// awaitRoom waits until messages may be requested and returns how many, or 0
+// once the drain has begun, and the current time.
 func (c *consumer) awaitRoom() (int, time.Time) {
 	for {
 		c.mu.Lock()
@@ -128,16 +129,16 @@ func (c *consumer) awaitRoom() (int, time.Time) {
 // mostPlaces keeps the arithmetic of places from overflowing.
 const mostPlaces = 1 << 30
 
-// places is how many deliveries may be in hand that do not wait behind one of
-// their key: those of the slots and of the prefetch. The caller holds mu.
+// places is how many deliveries may be in hand that do not wait behind another
+// of their key: those of the slots and of the prefetch. The caller holds mu.
 func (c *consumer) places() int {
 	return min(c.concurrency, mostPlaces) + min(c.prefetch, mostPlaces)
 }
 
-// free is how many messages more may be asked for: as many as would find a
-// place, but no more than may wait behind others of their keys. What waits there
-// takes no place, so that a busy key leaves them to the others; neither does what
-// waits for the call that deletes it. The caller holds mu.
+// free is how many more messages may be requested: as many as there are places
+// for, but no more than may wait behind others of their keys. Messages waiting
+// there take no place, so that a busy key leaves the places to the others; nor
+// do those waiting for the call that deletes them. The caller holds mu.
 func (c *consumer) free() int {
 	places := int64(c.places())
 	held := c.counts.InFlight - c.behind - c.leaving
@@ -145,8 +146,8 @@ func (c *consumer) free() int {
 }
 
 // depth is how many messages may wait behind others for each place: as many as
-// one receive may bring of a key, if handlers are so quick that these will have
-// started before a heartbeat for them is due. The caller holds mu.
+// one receive may return of a key, if handlers are so quick that these start
+// before a heartbeat for them is due. The caller holds mu.
 func (c *consumer) depth() int64 {
 	if batch := time.Duration(c.batch); batch > 0 && 0 < c.handlerTime && c.handlerTime <= c.leaseTime/3/batch {
 		return max(int64(c.batch), 2)
@@ -154,10 +155,11 @@ func (c *consumer) depth() int64 {
 	return 2
 }
 
-// perReceive is how many messages one receive asks for at the most, 0 for no
-// bound: one where as much waits behind busy keys as there are places, and is
-// not going to start soon. That brings no second one of a key from a destination
-// that gives out a key to one consumer at a time (SQS FIFO). The caller holds mu.
+// perReceive is the most messages that one receive requests, 0 for no bound. It
+// is one when as many messages wait behind busy keys as there are places and
+// will not start soon: that brings no second message of a key from a
+// destination that assigns a key to one consumer at a time (SQS FIFO). The
+// caller holds mu.
 func (c *consumer) perReceive() int {
 	if c.behind >= c.places() && c.depth() == 2 {
 		return 1
@@ -165,8 +167,8 @@ func (c *consumer) perReceive() int {
 	return c.batch
 }
 
-// least is how many messages are worth a receive: while another is under way,
-// which brings what comes next, a full batch. The caller holds mu.
+// least is how many messages are worth a receive: a full batch while another
+// receive is in progress, which returns the next messages. The caller holds mu.
 func (c *consumer) least() int {
 	if c.polling == 0 {
 		return 1
@@ -174,8 +176,8 @@ func (c *consumer) least() int {
 	return c.perReceive()
 }
 
-// reserve takes room for as many messages as there is room for, unless that is
-// fewer than low, and returns for how many. The caller holds mu.
+// reserve takes room for as many messages as fit, unless that is fewer than
+// low, and returns their number. The caller holds mu.
 func (c *consumer) reserve(now time.Time, low int) int {
 	if c.begun || c.paused {
 		return 0
@@ -225,9 +227,9 @@ func (c *consumer) pause(d time.Duration) {
 	}
 }
 
-// take puts deliveries in hand, of the n that were asked for, and starts those
-// that need not wait, but with keep one for the caller to handle, if there is no
-// room for more. Once a drain has begun it gives them back.
+// take puts deliveries in hand, of the n that were requested, and starts those
+// that need not wait. With keep it leaves one for the caller to handle, if
+// there is no room for more. Once a drain has begun it releases them.
 func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	now := time.Now()
 	var few [10]*run // on the stack, for the frequent case
@@ -257,7 +259,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 		go c.work(own)
 		own = nil
 	}
-	c.pollInParallel(2) // one for this poll's next receive, one for the further one's
+	c.pollInParallel(2) // one for this poll's next receive, one for the further poll's
 	c.mu.Unlock()
 	for _, r := range runs {
 		if !r.renewable && !r.delivery.LeaseEnd.IsZero() && c.first(&c.told.leases) {
@@ -270,8 +272,8 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 	return own
 }
 
-// pollInParallel adds a poll while messages come in full batches, if there is
-// room for so many batches beside those that are under way and nobody waits for
+// pollInParallel adds a poll while messages arrive in full batches, if there is
+// room for that many batches besides those in progress and no poller waits for
 // it. The caller holds mu.
 func (c *consumer) pollInParallel(batches int) {
 	size := c.perReceive()

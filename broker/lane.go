@@ -2,20 +2,21 @@ package broker
 
 import "time"
 
-// laneGap is how long after a message that failed those behind it come again, so
-// that it comes alone. Together they would spend an attempt on each of its own,
-// and go to the dead-letter queue with it, none of them handled. They come with
-// it every other time, when the gap is over and it has failed again. Visibility
-// timeouts are whole seconds on SQS: two are one at least.
+// laneGap is how long after a failed message those behind it are delivered
+// again, so that the failed one arrives alone. Together they would each use up
+// an attempt, and be dead-lettered with it, none of them handled. They arrive
+// together every other time, when the gap is over and it has failed again.
+// Visibility timeouts are whole seconds on SQS: a gap of two seconds is at
+// least one.
 const laneGap = 2 * time.Second
 
-// longDelay is the longest that those behind a message that failed are put off
-// by. Behind a longer one they come with it: see comesAgain.
+// longDelay is the longest delay for messages behind one that failed. Behind a
+// longer one they arrive with it: see comesAgain.
 const longDelay = time.Hour
 
 // startInLane reports whether a delivery starts now, for the caller to handle;
-// else it waits behind the earlier one of its key, or for a slot. The caller
-// holds mu.
+// otherwise it waits behind an earlier one of its key, or for a slot. The
+// caller holds mu.
 func (c *consumer) startInLane(r *run, now time.Time) bool {
 	key := r.delivery.Key
 	if key == "" {
@@ -30,10 +31,10 @@ func (c *consumer) startInLane(r *run, now time.Time) bool {
 	return c.start(r, now)
 }
 
-// start takes a slot for a delivery, or lets it wait for one, after those that
-// wait already: a key that never runs dry does not keep its slot. Once a drain has
-// begun it waits for stopIntake, which gives it back. The caller holds mu, and
-// handles the delivery if it has a slot.
+// start takes a slot for a delivery, or lets it wait for one behind those
+// already waiting: a key that never runs dry does not keep its slot. Once a
+// drain has begun the delivery waits for stopIntake, which releases it. The
+// caller holds mu, and handles the delivery if it has a slot.
 func (c *consumer) start(r *run, now time.Time) bool {
 	if c.begun || c.running >= c.concurrency || len(c.ready) > 0 {
 		c.ready = append(c.ready, r)
@@ -43,10 +44,10 @@ func (c *consumer) start(r *run, now time.Time) bool {
 	return true
 }
 
-// takeSlot is for a delivery that starts. The caller holds mu.
+// takeSlot takes a slot for a delivery that starts. The caller holds mu.
 func (c *consumer) takeSlot(r *run, now time.Time) {
 	c.running++
-	if !r.lost && r.over(now) { // already as it was received, or nobody has noticed
+	if !r.lost && r.over(now) { // already at receipt, or not noticed yet
 		c.loseLocked(r, errOver(r))
 		r.untold = true
 	}
@@ -54,10 +55,11 @@ func (c *consumer) takeSlot(r *run, now time.Time) {
 	r.waited = now.Sub(r.received)
 }
 
-// finished takes a delivery out of hand that is settled, or left, and starts
-// what waited for its slot or behind it in its lane; the latter goes back if it
-// is not at rest, since it comes again, and stays if it has come again already:
-// it is the next of its key.
+// finished removes a delivery that is settled, or left, from hand, and starts
+// the delivery that waited for its slot or behind it in its lane. Deliveries
+// behind one that was neither deleted nor rejected are released, since that one
+// will be delivered again; unless it has been already, and is the next of its
+// key.
 func (c *consumer) finished(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,15 +84,15 @@ func (c *consumer) finished(r *run) {
 	}
 }
 
-// cameAgain reports whether the first one behind a delivery is the same message,
-// released or lost before: those of its key that follow came after it. The caller
-// holds mu.
+// cameAgain reports whether the first delivery behind another is the same
+// message, released or lost before: the following ones of its key came after
+// it. The caller holds mu.
 func (r *run) cameAgain() bool {
 	return r.behind[0].delivery.ID == r.delivery.ID && r.delivery.ID != ""
 }
 
-// letGo takes a delivery out of hand; while draining it goes into the report.
-// The caller holds mu.
+// letGo removes a delivery from hand; while draining it enters the report. The
+// caller holds mu.
 func (c *consumer) letGo(r *run) {
 	c.hand.remove(r)
 	r.left = true
@@ -110,8 +112,8 @@ func (c *consumer) letGo(r *run) {
 	c.leaveLocked()
 }
 
-// nextInLane starts the delivery behind one that is done, and returns it for the
-// caller to handle. The caller holds mu.
+// nextInLane starts the delivery behind one that is done, and returns it for
+// the caller to handle. The caller holds mu.
 func (c *consumer) nextInLane(r *run) *run {
 	key := r.delivery.Key
 	if key == "" {
@@ -153,10 +155,10 @@ func (c *consumer) startReady() {
 	}
 }
 
-// leaveSlot gives the slot of a handler that has returned to others while its
-// delete waits for a call that is under way, so that the latency of deletes does
-// not take the handlers' time. At most as many leave as there are slots: where
-// deletes hang, the intake ends. The caller holds mu.
+// leaveSlot gives the slot of a handler that has returned to another delivery
+// while its delete waits for a call in progress, so that the latency of deletes
+// does not take up handler time. At most as many leave as there are slots:
+// where deletes hang, the intake ends. The caller holds mu.
 func (c *consumer) leaveSlot(r *run) {
 	if r.slotless || c.leaving >= c.concurrency {
 		return
@@ -170,7 +172,8 @@ func (c *consumer) leaveSlot(r *run) {
 	}
 }
 
-// takeLane takes what waits behind a delivery. The caller holds mu.
+// takeLane removes and returns the deliveries behind another. The caller holds
+// mu.
 func (c *consumer) takeLane(r *run) []*run {
 	waiting := r.behind
 	r.behind = nil
@@ -178,8 +181,8 @@ func (c *consumer) takeLane(r *run) []*run {
 	return waiting
 }
 
-// clearLane gives back what waits behind a delivery, last first, to come again
-// after delay, and returns once that is done.
+// clearLane releases the deliveries behind another, last first, to be delivered
+// again after delay, and returns once that is done.
 func (c *consumer) clearLane(r *run, delay time.Duration) {
 	if r.delivery.Key == "" {
 		return
@@ -188,7 +191,7 @@ func (c *consumer) clearLane(r *run, delay time.Duration) {
 	waiting, cleared := c.takeLane(r), r.cleared
 	c.mu.Unlock()
 	if cleared != nil {
-		<-cleared // the drain gives them back
+		<-cleared // the drain releases them
 	}
 	c.releaseUnstarted(waiting, delay)
 }

@@ -15,36 +15,36 @@ type run struct {
 	received time.Time
 	waited   time.Duration // from then until it started
 	deletion deletion
-	next     *run // started in its place as it ended
+	next     *run // started in its place when it ended
 	fate     fate
 
-	renewable bool // the handle tells when the lease ends
+	renewable bool // the handle reports when the lease ends
 
 	// Set as it starts:
 	late, exhausted bool // its lease is lost, or its attempts are used up
-	untold          bool // its lease was lost just then
+	untold          bool // its lease was lost just then, and this is not yet reported
 
 	// Guarded by the consumer's mu:
 	before, after *run          // in hand
-	behind        []*run        // those of its key that wait for this one, the first of them
-	cleared       chan struct{} // closed when a drain has given back what was behind it; nil: nothing
+	behind        []*run        // those of its key that wait for it, if it is the first of them
+	cleared       chan struct{} // closed when a drain has released those behind it; nil: none
 	beatAt        time.Time     // when the heartbeat is due; zero: none
 	renewed       time.Duration // the lease as of the last renewal
 	lease         time.Duration // what was left of the lease when beatAt was set
 	beating       chan struct{} // closed when the Extend call in flight has returned; nil: none
-	slotless      bool          // it has left its slot, while its delete waits
-	rests         bool          // it was deleted or rejected: those behind it may go on
+	slotless      bool          // it has left its slot while its delete waits
+	rests         bool          // it was deleted or rejected: those behind it may start
 	lost          bool          // the lease is lost
-	settling      bool          // no heartbeat any more
+	settling      bool          // no further heartbeat
 }
 
-// fate is what becomes of a delivery, as a drain reports it.
+// fate is the outcome of a delivery, as a drain reports it.
 type fate uint8
 
 const (
-	fateAbandoned fate = iota // it was left
-	fateReleased              // it went back, its handler not run or interrupted
-	fateFinished              // its handler returned, or it was put to rest
+	fateAbandoned fate = iota // it was left behind
+	fateReleased              // it was released, its handler not run or interrupted
+	fateFinished              // its handler returned, or it was rejected
 )
 
 func newRun(c *consumer, d *Delivery, now time.Time) *run {
@@ -59,10 +59,10 @@ func newRun(c *consumer, d *Delivery, now time.Time) *run {
 	}
 }
 
-// handled settles by what the handler returned.
+// handled settles by the handler's result.
 func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	c := r.consumer
-	defer c.finished(r) // also if a hook ends the goroutine: no slot is lost
+	defer c.finished(r) // even if a hook ends the goroutine: no slot is lost
 	defer r.cancel(context.Canceled)
 	interrupted := err != nil && errors.Is(context.Cause(r), ErrDraining)
 	if !interrupted {
@@ -90,13 +90,13 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	switch {
 	case err == nil:
 		r.settled("delete", c.delete(r), &c.counts.Deleted)
-	case !lost: // else somebody else has the message: nothing to settle
+	case !lost: // otherwise another receiver may hold the message: nothing to settle
 		r.settleFailed(err, interrupted)
 	}
 }
 
-// settleFailed rejects or releases a message whose handler failed. Those of its
-// key that wait go back before it does.
+// settleFailed rejects or releases a message whose handler failed. The waiting
+// messages of its key are released before it.
 func (r *run) settleFailed(err error, interrupted bool) {
 	c, d := r.consumer, r.delivery
 	reject, rejected := errors.AsType[*RejectError](err)
@@ -126,10 +126,11 @@ func (r *run) settleFailed(err error, interrupted bool) {
 	}), why)
 }
 
-// comesAgain is when to expect a message again that is about to be released with
-// a delay, for those behind it, which go back before. A backend may refuse a long
-// one (SQS: above 12 hours), and then the message comes as its lease ends. Where
-// it does not, those that come then wait for it at the destination.
+// comesAgain is when to expect a message again that is about to be released
+// with a delay, for those behind it, which are released first. A backend may
+// refuse a long delay (SQS: above 12 hours); the message then arrives again
+// when its lease ends. Where the backend accepts it, those behind it wait for
+// it at the destination.
 func (r *run) comesAgain(delay time.Duration) time.Duration {
 	if delay <= longDelay {
 		return delay
@@ -140,8 +141,8 @@ func (r *run) comesAgain(delay time.Duration) time.Duration {
 	return longDelay
 }
 
-// reject reports whether that settles it: the message is at rest, or somebody
-// else's.
+// reject reports whether that settles the message: it was rejected, or another
+// receiver may hold it.
 func (r *run) reject(reason *RejectError) bool {
 	c, d := r.consumer, r.delivery
 	err := c.settle(r, func(ctx context.Context) error {
@@ -154,7 +155,8 @@ func (r *run) reject(reason *RejectError) bool {
 	return err == nil || errors.Is(err, ErrLeaseLost)
 }
 
-// released notes how a release ended, and counts it as such and as what else.
+// released records the result of a release, and counts it as such and in
+// counts.
 func (r *run) released(err error, counts ...*uint64) {
 	if err == nil && r.fate != fateFinished {
 		r.fate = fateReleased
@@ -162,7 +164,7 @@ func (r *run) released(err error, counts ...*uint64) {
 	r.settled("release", err, append(counts, &r.consumer.counts.Released)...)
 }
 
-// settled counts a settlement that worked and tells of it.
+// settled counts a settlement that worked and reports its result.
 func (r *run) settled(op string, err error, counts ...*uint64) {
 	c, d := r.consumer, r.delivery
 	refused := errors.Is(err, ErrLeaseLost)
@@ -197,8 +199,9 @@ func (r *run) over(now time.Time) bool {
 	return !end.IsZero() && !now.Before(end)
 }
 
-// takeNext returns what was started in its place. It forgets it: whoever keeps a
-// handler's context would keep all that the goroutine handles ever after.
+// takeNext returns the run that was started in its place, and clears it:
+// otherwise whoever keeps a handler's context would keep everything that the
+// goroutine handles afterwards.
 func (r *run) takeNext() *run {
 	if r == nil {
 		return nil
@@ -208,7 +211,7 @@ func (r *run) takeNext() *run {
 	return next
 }
 
-// handle settles a delivery by what its handler returns, if that may run.
+// handle runs the handler and settles by its result, if the handler may run.
 func (r *run) handle() {
 	switch {
 	case r.late:
@@ -220,7 +223,7 @@ func (r *run) handle() {
 	}
 }
 
-// rest puts a delivery to rest that has had its attempts already.
+// rest rejects a delivery whose attempts are already used up.
 func (r *run) rest() {
 	c := r.consumer
 	defer c.finished(r)
@@ -231,7 +234,7 @@ func (r *run) rest() {
 }
 
 // skip lets go of a delivery whose lease was lost before it could start;
-// finished does so of those behind it.
+// finished releases those behind it.
 func (r *run) skip() {
 	c := r.consumer
 	defer c.finished(r)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// State says what is known of a [Fact].
+// State says what is known about a [Fact].
 type State uint8
 
 // States of a fact. Unknown is never the same as none.

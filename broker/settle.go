@@ -9,15 +9,15 @@ import (
 
 // Bounds of settling, which does not end with the handler's context.
 const (
-	settleTimeout  = 5 * time.Second  // at least, and at most twice that, of one call
-	settleLimit    = 30 * time.Second // of all tries, where the lease does not end before
+	settleTimeout  = 5 * time.Second  // minimum for one call, which may take twice as long
+	settleLimit    = 30 * time.Second // for all tries, where the lease does not end earlier
 	settlePauseMin = 50 * time.Millisecond
 	settlePauseMax = 2 * time.Second
-	deletePatience = 200 * time.Millisecond // of a delete, with a call that is under way
+	deletePatience = 200 * time.Millisecond // of a delete, with a call in progress
 )
 
-// settleContext is what settling calls of this moment share: one context for
-// many calls, since making one costs more than the rest of a settlement.
+// settleContext is shared by the settling calls of this moment: one context for
+// many calls, since creating one costs more than the rest of a settlement.
 func (c *consumer) settleContext() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -27,21 +27,22 @@ func (c *consumer) settleContext() context.Context {
 func (c *consumer) settleContextLocked() context.Context {
 	now := time.Now()
 	if c.settleCtx == nil || now.After(c.settleUntil) {
-		// The one before ends at its deadline: calls may need it until then.
+		// The previous one ends at its deadline: calls may need it until then.
 		c.settleCtx, c.settleEnd = context.WithDeadline(c.base, now.Add(2*settleTimeout))
 		c.settleUntil = now.Add(settleTimeout)
 	}
 	return c.settleCtx
 }
 
-// tries counts those of one settlement that failed.
+// tries counts the failed tries of one settlement.
 type tries struct {
 	made  int
-	until time.Time // when they end; set by the first
+	until time.Time // when to stop; set by the first
 }
 
-// again waits before the next try to settle r after err, and reports false if
-// there is none: it worked, it cannot work, or the lease would be over.
+// again waits before the next try to settle r after err. It reports false if
+// there is none: the settlement worked, cannot work, or the lease would be
+// over.
 func (c *consumer) again(t *tries, r *run, err error) bool {
 	if err == nil || !mayPass(err) {
 		return false
@@ -63,7 +64,7 @@ func (c *consumer) again(t *tries, r *run, err error) bool {
 }
 
 // settle makes a settling call for one delivery and, while the lease lasts,
-// makes it again if it fails in a way that may pass.
+// repeats it after failures that may be temporary.
 func (c *consumer) settle(r *run, op func(ctx context.Context) error) error {
 	var t tries
 	for {
@@ -85,7 +86,7 @@ func (c *consumer) delete(r *run) error {
 	}
 }
 
-// mayPass reports whether a failed settlement is worth another try.
+// mayPass reports whether a failed settlement is worth retrying.
 func mayPass(err error) bool {
 	for _, final := range []error{ErrLeaseLost, ErrClosed, ErrInvalid, ErrNotFound, ErrDenied, errors.ErrUnsupported} {
 		if errors.Is(err, final) {
@@ -95,32 +96,33 @@ func mayPass(err error) bool {
 	return true
 }
 
-// deletes gathers deletes while one call is under way.
+// deletes collects deletes while a call is in progress.
 type deletes struct {
 	waiting []*run
-	spare   []*run // an empty slice to gather in next
-	calls   int    // under way
+	spare   []*run // an empty slice to collect in next
+	calls   int    // in progress
 }
 
-// gathered takes what waits.
+// gathered takes the waiting deletes.
 func (d *deletes) gathered() []*run {
 	batch := d.waiting
 	d.waiting, d.spare = d.spare, nil
 	return batch
 }
 
-// deletion is one delete that waits: for its result, or for its turn to make
-// the call for all that have gathered.
+// deletion is a waiting delete: it waits for its result, or for its turn to
+// make the call for all collected deletes.
 type deletion struct {
-	done  chan struct{} // closed when err is set, or batch; nil: it need not wait
-	batch []*run        // what to make the call for, this one included
+	done  chan struct{} // closed when err or batch is set; nil: it need not wait
+	batch []*run        // the deliveries to make the call for, including this one
 	err   error
 }
 
-// deleteInBatch tries once to delete a message. The first delete goes at once;
-// while a call is under way the next ones gather, and go together when it
-// returns, when they fill a batch, or when it takes too long. Whoever makes a
-// call makes it once, so that one that fails does not hold up the others.
+// deleteInBatch tries once to delete a message. The first delete is sent at
+// once; while a call is in progress further ones collect, and are sent together
+// when it returns, when they fill a batch, or when it takes too long. Each
+// delete makes at most one call for the others, so a failing one does not hold
+// them up.
 func (c *consumer) deleteInBatch(r *run) error {
 	r.deletion = deletion{}
 	own := &r.deletion
@@ -149,9 +151,9 @@ func (c *consumer) deleteInBatch(r *run) error {
 	clear(own.batch)
 	c.deletes.spare = own.batch[:0]
 	n := len(c.deletes.waiting)
-	if n > 0 && (c.deletes.calls == 1 || c.batch > 0 && n >= c.batch) { // else a call that is under way takes them
+	if n > 0 && (c.deletes.calls == 1 || c.batch > 0 && n >= c.batch) { // otherwise a call in progress takes them
 		next := c.deletes.gathered()
-		next[0].deletion.batch = next // the next call is its to make
+		next[0].deletion.batch = next // it makes the next call
 		close(next[0].deletion.done)
 	} else {
 		c.deletes.calls--
@@ -160,9 +162,9 @@ func (c *consumer) deleteInBatch(r *run) error {
 }
 
 // awaitTurn waits until a delete has its result, or returns true if it is its
-// turn to make the call for all that have gathered. The first of those does not
-// wait longer than patience for a call that hangs: their leases are not renewed
-// any more.
+// turn to make the call for all collected deletes. The first of these waits no
+// longer than deletePatience for a call that hangs: their leases are no longer
+// renewed.
 func (c *consumer) awaitTurn(r *run, first bool) bool {
 	own := &r.deletion
 	if !first {
@@ -184,11 +186,11 @@ func (c *consumer) awaitTurn(r *run, first bool) bool {
 		return true
 	}
 	c.mu.Unlock()
-	<-own.done // somebody has taken it along by now
+	<-own.done // another call has included it by now
 	return own.batch != nil
 }
 
-// deleteAll makes the call for a batch and hands out the results.
+// deleteAll makes the call for a batch and distributes the results.
 func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 	err := c.receiver.Delete(ctx, deliveries(batch)...)
 	for i, r := range batch {
@@ -199,9 +201,9 @@ func (c *consumer) deleteAll(ctx context.Context, batch []*run) {
 	}
 }
 
-// releaseUnstarted gives deliveries back whose handlers have not started, last
-// first, to come again after delay. One whose lease is lost is somebody else's
-// and just let go.
+// releaseUnstarted releases deliveries whose handlers have not started, last
+// first, to be delivered again after delay. One whose lease is lost may be held
+// by another receiver and is only let go.
 func (c *consumer) releaseUnstarted(waiting []*run, delay time.Duration) {
 	if len(waiting) == 0 {
 		return
@@ -218,7 +220,7 @@ func (c *consumer) releaseUnstarted(waiting []*run, delay time.Duration) {
 	}
 }
 
-// releaseOnce makes one call, and returns those for which another may pass.
+// releaseOnce makes one call, and returns the deliveries worth retrying.
 func (c *consumer) releaseOnce(held []*run, delay time.Duration, t *tries) (again []*run) {
 	err := c.receiver.Release(c.settleContext(), delay, deliveries(held)...)
 	var failed []*run
@@ -252,7 +254,7 @@ func (c *consumer) letGoUnstarted(r *run) {
 	c.changed()
 }
 
-// deliveries are those of some runs.
+// deliveries returns the deliveries of runs.
 func deliveries(runs []*run) []*Delivery {
 	ds := make([]*Delivery, len(runs))
 	for i, r := range runs {

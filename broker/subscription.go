@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// drainGrace is how long Drain waits, after its context has ended and the
-// handlers' contexts are cancelled, for handlers to return and be settled.
+// drainGrace is how long Drain waits for handlers to return and be settled,
+// after its context has ended and the handlers' contexts are cancelled.
 const drainGrace = 5 * time.Second
 
 // Subscription is a running Subscribe, Respond or [Consume]. All methods may
@@ -18,11 +18,11 @@ type Subscription struct {
 	subject string
 	settings
 	base     context.Context // values for handlers
-	stop     func()          // asks the intake to stop; set before the subscription is returned
-	end      func()          // called when no handler runs any more; may be nil
+	stop     func()          // stops the intake; set before the subscription is returned
+	end      func()          // called when no handler runs any longer; may be nil
 	cancel   func(error)     // cancels every handler's context
 	draining chan struct{}   // closed when the drain begins
-	done     chan struct{}   // closed when all is over
+	done     chan struct{}   // closed when everything is over
 
 	consumer *consumer // nil on a backend without leases
 	tally    *tally    // nil on one with leases
@@ -35,44 +35,46 @@ type Subscription struct {
 	err     error
 	begun   bool
 	paused  bool
-	calls   int           // handlers that wait for a Drain call of their own
-	settled chan struct{} // closed when only those handlers still run; nil until asked for, and afterwards
-	empty   chan struct{} // closed when it has, and no handler runs
+	calls   int           // handlers that wait in their own Drain call
+	settled chan struct{} // closed when only those handlers still run; nil until requested, and afterwards
+	empty   chan struct{} // closed when the intake has stopped and no handler runs
 }
 
-// Counts is a snapshot of what a subscription has seen since it began. Later
+// Counts is a snapshot of a subscription's counters since it began. Later
 // versions may add fields.
 type Counts struct {
-	Received    uint64 // deliveries taken in
-	Redelivered uint64 // of these, with an attempt above 1
+	Received    uint64 // deliveries received
+	Redelivered uint64 // of Received, with an attempt above 1
 	Succeeded   uint64 // handlers that returned nil
 	Failed      uint64 // handlers that returned an error: panics, Reject and RetryAfter included
-	Panicked    uint64 // of these, by panic or Goexit
-	Deleted     uint64 // settled by a delete that was confirmed
-	Released    uint64 // given back, to come again
-	Retried     uint64 // of these, because their handlers failed
-	Interrupted uint64 // of Released, because a drain's deadline interrupted their handlers; the others had not started
-	Rejected    uint64 // put to rest at the handler's word
+	Panicked    uint64 // of Failed, by panic or Goexit
+	Deleted     uint64 // settled by a confirmed delete
+	Released    uint64 // released, to be delivered again
+	Retried     uint64 // of Released, because their handlers failed
+	Interrupted uint64 // of Released, because a drain's deadline interrupted their handlers; the rest had not started
+	Rejected    uint64 // rejected, and moved to the dead-letter queue
 	Extended    uint64 // leases renewed by a heartbeat
-	LeasesLost  uint64 // leases that ended before the message was settled, as far as it is known
-	Dropped     uint64 // discarded before a handler saw them (slow consumer)
+	LeasesLost  uint64 // leases that ended before the message was settled, as far as is known
+	Dropped     uint64 // discarded before a handler received them (slow consumer)
 	Errors      uint64 // failed receives and extensions, and settlements that failed for good
-	InFlight    int    // deliveries in hand now, waiting or running
+	InFlight    int    // deliveries in hand, waiting or running
 }
 
-// Report says how a drain ended. It counts each delivery that was in hand when
-// the drain began, or came after that, once.
+// Report is the outcome of a drain. It counts each delivery that was in hand
+// when the drain began, or arrived afterwards, exactly once.
 type Report struct {
 	Subject string
-	// Finished handlers were running or being settled when the drain began, or
-	// began while the intake stopped, and have returned, successfully or not.
+	// Finished handlers have returned, successfully or not. They were running
+	// or being settled when the drain began, or started while the intake
+	// stopped.
 	Finished int
-	// Released messages went back: never started, or interrupted by the
-	// drain's deadline. On SQS and JetStream that counts as an attempt.
+	// Released messages were returned to the destination: they had not started,
+	// or were interrupted by the drain's deadline. On SQS and JetStream that
+	// counts as an attempt.
 	Released int
-	// Abandoned messages were left: their handler had not returned and been
-	// settled by then, they could not be released, their lease was lost before
-	// they started, or a backend without settling discarded them.
+	// Abandoned messages were left behind: their handler had not returned and
+	// been settled in time, they could not be released, their lease was lost
+	// before they started, or a backend without settling discarded them.
 	Abandoned int
 }
 
@@ -85,15 +87,15 @@ func (s *Subscription) init(ctx context.Context, subject string) {
 	s.report.Subject = subject
 }
 
-// Subject returns what was subscribed to, as the caller named it.
+// Subject returns the subscribed subject, as named by the caller.
 func (s *Subscription) Subject() string { return s.subject }
 
-// Done is closed when the subscription is over: drained, or ended by the
-// backend; see Err.
+// Done returns a channel that is closed when the subscription is over: drained,
+// or ended by the backend; see Err.
 func (s *Subscription) Done() <-chan struct{} { return s.done }
 
-// Err returns why the backend ended the subscription; nil while it runs and
-// after a drain that the caller asked for.
+// Err returns the reason why the backend ended the subscription. It returns nil
+// while the subscription runs, and after a drain requested by the caller.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,8 +103,8 @@ func (s *Subscription) Err() error {
 }
 
 // Counts returns a snapshot of the counters. It is cheap enough to call every
-// second. On a backend without leases it stops no delivery: InFlight may hold
-// some that came and went while it was read, and is never too low.
+// second. On a backend without leases it does not stop deliveries: InFlight may
+// include some that arrived and finished during the call, and is never too low.
 func (s *Subscription) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,20 +112,21 @@ func (s *Subscription) Counts() Counts {
 	return s.counts
 }
 
-// Drain ends the subscription in two stages. First no new message is taken in
-// (a waiting receive is cancelled), handlers that run go on with a live
-// context, and messages that have not started are released. When ctx ends
-// before all handlers have returned, their contexts are cancelled with
-// [ErrDraining] as the cause, and Drain waits at most 5 s more for them to
-// return and be settled; then it returns ctx's cause.
+// Drain ends the subscription in two stages. First the intake ends: no new
+// message is received (a waiting receive is cancelled), running handlers
+// continue with a live context, and messages that have not started are
+// released. If ctx ends before all handlers have returned, their contexts are
+// cancelled with [ErrDraining] as the cause, and Drain waits at most 5 s more
+// for them to return and be settled; it then returns ctx's cause.
 //
-// It may be called more than once and from several goroutines; the first ctx
-// to end cancels the handlers. It may be called from a handler, with a context
-// made from the handler's: it does not wait for that handler then. Left to a
-// goroutine that may outlive the handler, it waits for the others all the same on
-// a backend with leases; on core NATS give it a context of its own.
+// Drain may be called more than once and concurrently; the first ctx to end
+// cancels the handlers. A handler may call it with a context derived from its
+// own: Drain then does not wait for that handler. If the call is left to a
+// goroutine that may outlive the handler, it still waits for the other handlers
+// on a backend with leases; on core NATS, give it a context that is not derived
+// from the handler's.
 //
-// Drain with a context that never ends waits as long as handlers run.
+// With a context that never ends, Drain waits as long as handlers run.
 func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	s.begin(nil)
 	over, own := (<-chan struct{})(s.done), inside(ctx, s)
@@ -152,8 +155,8 @@ func (s *Subscription) Drain(ctx context.Context) (Report, error) {
 	}
 }
 
-// begin starts the drain, once. cause is why the backend ends the
-// subscription, nil if the caller asked for it.
+// begin starts the drain, once. cause is the reason why the backend ends the
+// subscription, nil if the caller requested it.
 func (s *Subscription) begin(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +170,7 @@ func (s *Subscription) begin(cause error) {
 	go s.finish()
 }
 
-// finish sees the drain through. It ends when the last handler has returned.
+// finish completes the drain. It ends when the last handler has returned.
 func (s *Subscription) finish() {
 	s.mu.Lock()
 	stop := s.stop
@@ -185,8 +188,8 @@ func (s *Subscription) finish() {
 	close(s.done)
 }
 
-// enterLocked and leaveLocked bracket what a drain must wait for. The caller
-// holds mu.
+// enterLocked and leaveLocked bracket the work that a drain must wait for. The
+// caller holds mu.
 func (s *Subscription) enterLocked(d *Delivery) {
 	s.counts.InFlight++
 	s.counts.Received++
@@ -200,8 +203,8 @@ func (s *Subscription) leaveLocked() {
 	s.checkIdle()
 }
 
-// checkIdle closes empty and settled when what they stand for has come true:
-// the intake has stopped, and no handler runs. The caller holds mu.
+// checkIdle closes empty and settled once their condition holds: the intake has
+// stopped, and no handler runs. The caller holds mu.
 func (s *Subscription) checkIdle() {
 	if !s.dry.Load() {
 		return
@@ -221,9 +224,10 @@ func (s *Subscription) checkIdle() {
 	}
 }
 
-// callFromHandler counts a Drain made inside a handler and returns what it
-// waits for: the intake stopped and no other handler running. A handler that calls
-// it more than once is one; one that has returned does not count.
+// callFromHandler counts a Drain call made inside a handler and returns the
+// channel that it waits for: the intake stopped and no other handler running. A
+// handler that calls Drain more than once counts once; one that has returned
+// does not count.
 func (s *Subscription) callFromHandler(own *scope) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +259,7 @@ func (s *Subscription) callReturned(own *scope) {
 	}
 }
 
-// countResult counts what a handler returned. The caller holds mu.
+// countResult counts a handler's result. The caller holds mu.
 func (s *Subscription) countResult(err error) {
 	if err == nil {
 		s.counts.Succeeded++
@@ -272,7 +276,7 @@ func panicked(err error) bool {
 	return ok || errors.Is(err, errGoexit)
 }
 
-// reportNow is the report as it stands.
+// reportNow is the report so far.
 func (s *Subscription) reportNow() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,8 +284,8 @@ func (s *Subscription) reportNow() Report {
 	return s.report
 }
 
-// reportUnfinished counts what still runs as abandoned, but for the caller's
-// own handler.
+// reportUnfinished counts running handlers as abandoned, except the caller's
+// own.
 func (s *Subscription) reportUnfinished(own *scope) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,7 +298,7 @@ func (s *Subscription) reportUnfinished(own *scope) Report {
 	return r
 }
 
-// tell brings an error to the hook and the log.
+// tell reports an error to the hook and the log.
 func (s *Subscription) tell(ctx context.Context, d *Delivery, err error) {
 	attrs := []any{"subject", s.subject, "error", err}
 	if d != nil {

@@ -1,9 +1,9 @@
 package broker
 
-// work is the life of a goroutine that handles deliveries: the given one, the
-// next of its key, and then, if nobody else polls, what it receives itself. So
-// one slot keeps one goroutine busy, with no hand-over from a poller, and a
-// goroutine whose stack has grown is used again.
+// work is the body of a goroutine that handles deliveries: the given one, the
+// next of its key, and then, if no other goroutine polls, those it receives
+// itself. Thus one slot keeps one goroutine busy, without a hand-over from a
+// poller, and a goroutine whose stack has grown is reused.
 func (c *consumer) work(r *run) {
 	exited := true
 	defer func() {
@@ -33,8 +33,8 @@ func (c *consumer) lead() {
 	}
 }
 
-// takeLead reports whether the caller is to poll; if somebody else does, that one
-// is told that there may be room now.
+// takeLead reports whether the caller must poll; if another goroutine does,
+// that one is notified that there may be room now.
 func (c *consumer) takeLead() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *consumer) takeLeadLocked() bool {
 	return true
 }
 
-// giveUpLead ends a poll. If there is room, somebody else is to poll.
+// giveUpLead ends a poll. If there is room, another goroutine must poll.
 func (c *consumer) giveUpLead() {
 	defer c.polls.Done()
 	c.mu.Lock()
@@ -69,7 +69,7 @@ func (c *consumer) giveUpLead() {
 	}
 }
 
-// changed has somebody look whether there is room now. It does not block.
+// changed has a goroutine check whether there is room now. It does not block.
 func (c *consumer) changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
