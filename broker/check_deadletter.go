@@ -19,7 +19,7 @@ var deadLetterRules = []rule{
 	},
 	{
 		code: "dlq-not-empty", severity: SeverityError, bears: inspection.deadLetters, judge: inspection.deadLettersThere,
-		remedy: "inspect the dead letters, mend what made them fail, then redrive or delete them",
+		remedy: "inspect the dead letters, fix the cause, then redrive or delete them",
 	},
 	{
 		code: "dlq-old", severity: SeverityError, bears: inspection.deadLetters, judge: inspection.deadLetterOld,
@@ -47,7 +47,7 @@ func (c inspection) noDeadLetter() verdict {
 	case c.strands(), isKnown(c.h.DeadLetterExists, false):
 		return fine
 	case target.State == StateUnknown:
-		return unknown("where a message goes that always fails", target)
+		return unknown("where a message that always fails goes", target)
 	case target.State == StateNone:
 		return wrong("there is no dead-letter destination%s: a message that always fails has nowhere to go", source(target))
 	}
@@ -61,9 +61,9 @@ func (c inspection) stranded() verdict {
 	case !c.strands(), attempts.State != StateKnown:
 		return fine
 	case target.State == StateUnknown:
-		return unknown("what tells of a message whose attempts are used up", target)
+		return unknown("what reports a message whose attempts are used up", target)
 	case target.State == StateNone:
-		return wrong("after its attempts, %s, a message stays, is never delivered again, and nothing tells%s",
+		return wrong("after its attempts, %s, a message stays, is never delivered again, and is not reported%s",
 			say(attempts), source(target))
 	}
 	return fine
@@ -103,9 +103,9 @@ func (c inspection) deadLettersThere() verdict {
 	n := c.h.DeadLetterReady
 	switch {
 	case n.State == StateUnknown:
-		return unknown("what lies in the dead-letter destination "+c.s.Receive.DeadLetter.V, n)
+		return unknown("how many messages are in the dead-letter destination "+c.s.Receive.DeadLetter.V, n)
 	case n.State == StateKnown && n.V > 0:
-		return wrong("%s messages lie in the dead-letter destination %s", say(n), c.s.Receive.DeadLetter.V)
+		return wrong("%s messages are in the dead-letter destination %s", say(n), c.s.Receive.DeadLetter.V)
 	}
 	return fine
 }
@@ -133,5 +133,5 @@ func (c inspection) noAlarmVisible() verdict {
 	if c.u.DeadLetterAlarm {
 		return fine
 	}
-	return wrong("whether somebody is alarmed when a message arrives in %s cannot be seen from here", c.s.Receive.DeadLetter.V)
+	return wrong("whether an alarm is set for messages that arrive in %s cannot be seen from here", c.s.Receive.DeadLetter.V)
 }

@@ -9,11 +9,11 @@ import (
 // Severity is how bad a [Finding] is. A higher one is worse.
 type Severity uint8
 
-// Severities.
+// Values of Severity.
 const (
 	SeverityInfo    Severity = iota // worth knowing
 	SeverityWarning                 // does harm under some conditions, or an error cannot be ruled out
-	SeverityError                   // does harm as it is used now, or has done it
+	SeverityError                   // does harm in the current use, or has done harm
 )
 
 var severityNames = [...]string{"info", "warning", "error"}
@@ -29,16 +29,16 @@ func (s Severity) String() string {
 // MarshalText writes the severity's word, in JSON too.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Finding is one thing that [Check] has to say about a destination.
+// Finding is one result of [Check] about a destination.
 type Finding struct {
 	Code        string   `json:"code"` // stable, such as "no-dead-letter"; Check lists them
 	Severity    Severity `json:"severity"`
 	Destination string   `json:"destination"` // as the caller named it
-	Cause       string   `json:"cause"`       // what was found, where it was read, what it leads to
+	Cause       string   `json:"cause"`       // the problem, its source and its effect
 	Remedy      string   `json:"remedy"`      // what to do about it
 }
 
-// String is the finding in one line.
+// String returns the finding on one line.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s %s %s: %s; %s", f.Severity, f.Code, quote(f.Destination), f.Cause, f.Remedy)
 }
@@ -64,8 +64,8 @@ const (
 	tableIndent = 30
 )
 
-// String is a table at most 100 columns wide, under a heading for each
-// destination. Of no findings it says so.
+// String returns a table at most 100 columns wide, with a heading for each
+// destination, or "no findings".
 func (fs Findings) String() string {
 	if len(fs) == 0 {
 		return "no findings\n"

@@ -5,7 +5,7 @@ var publishRules = []rule{
 		code: "not-offered", severity: SeverityError,
 		bears:  func(c inspection) bool { return c.u.Publishes },
 		judge:  func(c inspection) verdict { return offered("published to", c.s.Publish.Offered) },
-		remedy: "publish to what feeds it",
+		remedy: "publish to the destination that feeds it",
 	},
 	{
 		code: "persistence-cliff", severity: SeverityError, bears: inspection.publishes, judge: inspection.persistenceCliff,
@@ -47,9 +47,9 @@ func (c inspection) persistenceCliff() verdict {
 	case c.u.LossOK:
 		return fine
 	case by.State == StateUnknown:
-		return unknown("whether anything stores what is published", by)
+		return unknown("whether anything stores published messages", by)
 	case by.State == StateNone:
-		return wrong("nothing stores what is published%s: a message that nobody takes at once is gone", source(by))
+		return wrong("nothing stores published messages%s: a message without a listener is lost", source(by))
 	}
 	return fine
 }
@@ -61,13 +61,13 @@ func (c inspection) unreadDiscarded() verdict {
 	case c.u.LossOK, by.State == StateNone, by.State == StateUnknown:
 		return fine
 	case kept.State == StateUnknown:
-		return unknown("whether messages are kept that nobody reads", kept)
+		return unknown("whether messages without a reader are kept", kept)
 	case !isZero(kept):
 		return fine
 	case readers.State == StateUnknown:
-		return unknown("whether anybody reads, without whom messages are discarded,", readers)
+		return unknown("whether there is a reader, without which messages are discarded,", readers)
 	case isZero(readers):
-		return wrong("%s keeps only what somebody reads%s, and nobody does%s: messages are confirmed and discarded",
+		return wrong("%s keeps only messages that have a reader%s, and there is none%s: messages are confirmed and discarded",
 			by.V, source(kept), source(readers))
 	}
 	return fine
@@ -110,8 +110,8 @@ func (c inspection) requestOnStream() verdict {
 	case isKnown(works, true):
 		return fine
 	case by.State == StateKnown:
-		return wrong("what is published here is stored by %s: "+
-			"the first reply may be its acknowledgement, and a responder's comes too late or never", say(by))
+		return wrong("messages published here are stored by %s: "+
+			"the first reply may be its acknowledgement, and a responder's arrives too late or never", say(by))
 	case isZero(works):
 		return wrong("requests do not work here%s", source(works))
 	case by.State == StateUnknown:
@@ -124,9 +124,9 @@ func (c inspection) noResponder() verdict {
 	readers := c.s.Publish.Readers
 	switch {
 	case readers.State == StateUnknown:
-		return unknown("whether anybody listens", readers)
+		return unknown("whether there is a listener", readers)
 	case isZero(readers):
-		return wrong("nobody listens%s: a request fails with ErrNoResponders", source(readers))
+		return wrong("there is no listener%s: a request fails with ErrNoResponders", source(readers))
 	}
 	return fine
 }
@@ -135,6 +135,6 @@ func (c inspection) requestDeadline() verdict {
 	if c.u.RequestTimeout > 0 {
 		return fine
 	}
-	return wrong("requests have no deadline of their own: the broker's default applies, %s unless set in its options",
+	return wrong("requests have no deadline: the broker's default applies, %s unless set in its options",
 		shortDuration(DefaultRequestTimeout))
 }

@@ -13,7 +13,7 @@ var receiveRules = []rule{
 		code: "not-offered", severity: SeverityError,
 		bears:  func(c inspection) bool { return c.u.Receives },
 		judge:  func(c inspection) verdict { return offered("received from", c.s.Receive.Offered) },
-		remedy: "receive from what is subscribed to it",
+		remedy: "receive from a queue or consumer that is subscribed to it",
 	},
 	{
 		code: "lease-too-short", severity: SeverityError, bears: inspection.leases, judge: inspection.leaseTooShort,
@@ -41,7 +41,7 @@ var receiveRules = []rule{
 	},
 	{
 		code: "backlog-old", severity: SeverityError, bears: inspection.leases, judge: inspection.backlogOld,
-		remedy: "see whether consumers run and keep up; where the age is unknown, watch the backend's own metric",
+		remedy: "check that consumers run and keep up; where the age is unknown, monitor the backend's own metric",
 	},
 	{
 		code: "lease-too-long", severity: SeverityWarning, bears: inspection.leases, judge: inspection.leaseTooLong,
@@ -88,7 +88,7 @@ func (c inspection) leaseTooShort() verdict {
 	case limit.State == StateUnknown:
 		return unknown(what, limit)
 	case limit.State == StateKnown && limit.V <= worst:
-		return wrong("%s is %s and a handler may take %s: the message comes again while it is worked on",
+		return wrong("%s is %s and a handler may take %s: the message is delivered again while it is being handled",
 			what, say(limit), shortDuration(worst))
 	}
 	return fine
@@ -115,14 +115,14 @@ func (c inspection) notIdempotent() verdict {
 	case c.u.Idempotent:
 		return fine
 	case g.State == StateUnknown:
-		return unknown("whether messages may come twice", g)
+		return unknown("whether messages may be delivered twice", g)
 	case isKnown(g, GuaranteeAtLeastOnce):
 		return wrong("delivery is %s: a message may be handled twice", say(g))
 	}
 	return fine
 }
 
-// lossy leaves to ackNone what a change of the consumer would mend.
+// lossy leaves to ackNone the cases that a change of the consumer would fix.
 func (c inspection) lossy() verdict {
 	g := c.s.Receive.Guarantee
 	switch {
@@ -131,7 +131,7 @@ func (c inspection) lossy() verdict {
 	case g.State == StateUnknown:
 		return unknown("whether messages may be lost", g)
 	case isKnown(g, GuaranteeAtMostOnce) && !c.waitsForReader():
-		return wrong("delivery is %s: a message that nobody takes, or that a handler fails on, is gone", say(g))
+		return wrong("delivery is %s: a message without a receiver, or whose handler fails, is lost", say(g))
 	}
 	return fine
 }
@@ -143,21 +143,21 @@ func (c inspection) ackNone() verdict {
 	if c.u.LossOK || !isKnown(g, GuaranteeAtMostOnce) || !c.waitsForReader() {
 		return fine
 	}
-	return wrong("messages are kept until they are delivered, and delivery is %s: one that a handler fails on is gone", say(g))
+	return wrong("messages are kept until they are delivered, and delivery is %s: one whose handler fails is lost", say(g))
 }
 
 func (c inspection) waitsForReader() bool { return isKnown(c.s.Receive.Slow, SlowWaits) }
 
-// unlimitedDeliver leaves to noDeadLetter what gets both in one: an SQS queue
-// without a redrive policy, where attempts end because there is a dead-letter
-// queue. On JetStream they are two settings.
+// unlimitedDeliver leaves to noDeadLetter the case with one fix for both: an
+// SQS queue without a redrive policy, where attempts end because there is a
+// dead-letter queue. On JetStream these are two settings.
 func (c inspection) unlimitedDeliver() verdict {
 	attempts := c.s.Receive.MaxAttempts
 	switch {
 	case attempts.State == StateUnknown:
 		return unknown("how often a failing message is tried", attempts)
 	case attempts.State == StateUnlimited && (c.strands() || c.s.Receive.DeadLetter.State != StateNone):
-		return wrong("attempts are %s: a message that always fails is tried for ever", say(attempts))
+		return wrong("attempts are %s: a message that always fails is tried forever", say(attempts))
 	}
 	return fine
 }
@@ -169,9 +169,9 @@ func (c inspection) attemptsOdd() verdict {
 	case attempts.State != StateKnown:
 		return fine
 	case attempts.V <= 1:
-		return wrong("the number of attempts is %s: one lost lease or restart ends a good message", say(attempts))
+		return wrong("the number of attempts is %s: one lost lease or restart uses up a good message's attempts", say(attempts))
 	case attempts.V > 100:
-		return wrong("the number of attempts is %s: a message that always fails is worked on that often", say(attempts))
+		return wrong("the number of attempts is %s: a message that always fails is handled that often", say(attempts))
 	}
 	return fine
 }
@@ -182,14 +182,14 @@ func (c inspection) shortPoll() verdict {
 			return fine
 		}
 		return wrong("receives do not wait for a message (Usage.Wait): " +
-			"they are paid for when empty, and may find nothing though messages are there")
+			"they cost money when empty, and may find nothing although there are messages")
 	}
 	own := c.s.Receive.Wait
 	switch {
 	case own.State == StateUnknown:
-		return unknown("how long a receive waits that does not say", own)
+		return unknown("how long a receive without Wait waits", own)
 	case isZero(own):
-		return verdict{cause: "a receive that does not say waits " + say(own), milder: true}
+		return verdict{cause: "a receive without Wait waits " + say(own), milder: true}
 	}
 	return fine
 }
@@ -200,7 +200,7 @@ func (c inspection) serialised() verdict {
 	case limit.State == StateUnknown && handlers > 1:
 		return unknown("how many messages may be in flight", limit)
 	case limit.State == StateKnown && limit.V < handlers:
-		return wrong("at most %s messages may be in flight, so %d of %d handlers never work",
+		return wrong("at most %s messages may be in flight, so %d of %d handlers stay idle",
 			say(limit), handlers-limit.V, handlers)
 	}
 	return fine
@@ -212,15 +212,15 @@ func (c inspection) takesIn() bool {
 	return (c.u.Receives || c.u.Responds) && (slow.State == StateUnknown || isKnown(slow, SlowDrops))
 }
 
-// slowConsumer is said also where a loss does no harm: what was declared
-// harmless is a message now and then, not a subscriber that cannot keep up.
+// slowConsumer is reported even where a loss does no harm: that covers a
+// message now and then, not a subscriber that cannot keep up.
 func (c inspection) slowConsumer() verdict {
 	dropped := c.h.Dropped
 	switch {
 	case dropped.State == StateUnknown:
 		return unknown("how many messages were dropped", dropped)
 	case dropped.State == StateKnown && dropped.V > 0:
-		return wrong("%s messages were dropped: they came faster than they were handled", say(dropped))
+		return wrong("%s messages were dropped: they arrived faster than they were handled", say(dropped))
 	}
 	return fine
 }
@@ -241,5 +241,5 @@ func (c inspection) backlogOld() verdict {
 	if age.V < limit {
 		return fine
 	}
-	return wrong("the oldest message is %s old, and %s is the most that it should become", say(age), shortDuration(limit))
+	return wrong("the oldest message is %s old, and should become at most %s old", say(age), shortDuration(limit))
 }

@@ -69,7 +69,7 @@ func source(f fact) string {
 	return " (" + f.from() + ")"
 }
 
-// What a rule may bear on.
+// The uses that a rule may concern.
 
 func (c inspection) publishes() bool { return c.u.Publishes && !isZero(c.s.Publish.Offered) }
 func (c inspection) receives() bool  { return c.u.Receives && !isZero(c.s.Receive.Offered) }

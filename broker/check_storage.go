@@ -34,8 +34,8 @@ var storageRules = []rule{
 	{code: "just-changed", severity: SeverityInfo, judge: inspection.justChanged, remedy: "check again in a minute"},
 }
 
-// dropsOldest is of work queues: of a log that is read by many, the oldest part
-// is meant to go.
+// dropsOldest concerns work queues: in a log with many readers, the oldest part
+// is meant to be dropped.
 func (c inspection) dropsOldest() verdict {
 	full, readers := c.s.WhenFull, c.s.Receive.Distribution
 	switch {
@@ -59,7 +59,7 @@ func (c inspection) outlivedByOutage() verdict {
 	case kept.State == StateUnknown:
 		return unknown("for how long messages are kept", kept)
 	case kept.State == StateKnown && kept.V < outage:
-		return wrong("messages are kept for %s and receivers may be away for %s: what comes first is gone by then",
+		return wrong("messages are kept for %s and receivers may be away for %s: the first messages are gone by then",
 			say(kept), shortDuration(outage))
 	}
 	return fine
@@ -78,8 +78,8 @@ func (c inspection) volatile() verdict {
 	return fine
 }
 
-// singleReplica says nothing of managed storage: how it is replicated is the
-// provider's affair, and told to nobody.
+// singleReplica says nothing of managed storage, whose replication the provider
+// does not disclose.
 func (c inspection) singleReplica() verdict {
 	n := c.s.Replicas
 	switch {
@@ -99,7 +99,7 @@ func (c inspection) plaintext() verdict {
 	case StateUnknown:
 		return unknown("whether the connection is encrypted", f)
 	case StateNone:
-		return wrong("the connection is not encrypted%s: bodies and credentials can be read on the way", source(f))
+		return wrong("the connection is not encrypted%s: bodies and credentials can be read in transit", source(f))
 	}
 	return fine
 }
@@ -115,10 +115,11 @@ func (c inspection) unencrypted() verdict {
 	return fine
 }
 
-// justChanged says nothing where it is unknown: there is nothing milder than
+// justChanged says nothing where the fact is unknown: no severity is below
 // information.
 func (c inspection) justChanged() verdict {
 	if f := c.h.Unchanged; f.State == StateKnown && f.V < settling {
+		f.V = f.V.Round(time.Second)
 		return wrong("the configuration changed %s ago: it may not have taken effect, or not show yet", say(f))
 	}
 	return fine

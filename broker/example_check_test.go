@@ -58,7 +58,7 @@ func ExampleCheck() {
 	// Output:
 	// orders
 	//   error    lease-too-short    the lease is 30s (VisibilityTimeout) and a handler may take 2m: the
-	//                               message comes again while it is worked on
+	//                               message is delivered again while it is being handled
 	//                               > raise the lease (visibility timeout, ack_wait), renew it while
 	//                               > handling (Consume does), or shorten the work
 	//   error    no-dead-letter     there is no dead-letter destination (RedrivePolicy is absent): a
@@ -66,7 +66,7 @@ func ExampleCheck() {
 	//                               > create a dead-letter queue, and name it with 3 to 10 attempts in the
 	//                               > redrive policy
 	//   warning  backlog-old        the age of the oldest message is unknown: SQS does not tell it
-	//                               > see whether consumers run and keep up; where the age is unknown,
-	//                               > watch the backend's own metric
+	//                               > check that consumers run and keep up; where the age is unknown,
+	//                               > monitor the backend's own metric
 	// not fit for production
 }

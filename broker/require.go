@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Need is one thing that a service relies on. The functions named Need… make
-// them.
+// Need is one guarantee that a service relies on. The functions named Need…
+// create them.
 type Need struct {
 	name  string
-	facts func(Semantics) []fact // what it rests on, shown in a gap
+	facts func(Semantics) []fact // the facts it depends on, shown in a gap
 	met   func(Semantics) bool
 }
 
-// String is the need in words, such as "a lease of at least 30s".
+// String returns the need in words, such as "a lease of at least 30s".
 func (n Need) String() string { return n.name }
 
 // Gap is a need that a destination does not meet.
@@ -44,18 +44,18 @@ func (e *RequireError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives errors.ErrUnsupported.
+// Unwrap returns errors.ErrUnsupported.
 func (e *RequireError) Unwrap() error { return errors.ErrUnsupported }
 
-// Require compares what the code relies on with what the destination really
-// offers. Call it once, at start-up, so that a service does not start on a
-// broker that can lose its orders:
+// Require compares what the code relies on with what the destination offers.
+// Call it once, at start-up, so that a service does not start on a broker that
+// can lose its orders:
 //
 //	err := broker.Require(ctx, b, "orders",
 //		broker.NeedAtLeastOnce(), broker.NeedStored(), broker.NeedDeadLetter())
 //
-// Every need that is not met is named in one [*RequireError]; what is unknown
-// is not met. An error of Describe is returned as it is.
+// All needs that are not met are named in one [*RequireError]; an unknown fact
+// does not meet a need. An error of Describe is returned unchanged.
 func Require(ctx context.Context, d Describer, destination string, needs ...Need) error {
 	s, err := d.Describe(ctx, destination)
 	if err != nil {
@@ -82,7 +82,7 @@ func (n Need) gap(s Semantics) Gap {
 	return Gap{Needs: n.name, Has: strings.Join(has, ", "), Because: strings.Join(because, ", ")}
 }
 
-// need makes a Need that rests on one fact.
+// need creates a Need that depends on one fact.
 func need[T comparable](name string, of func(Semantics) Fact[T], met func(Fact[T]) bool) Need {
 	return Need{
 		name:  name,
@@ -117,10 +117,10 @@ func NeedAtLeastOnce() Need {
 }
 
 // NeedStored is met where a nil error of Publish means that the message is
-// stored, and kept although nobody reads yet (or somebody is seen to read now).
+// stored, and kept even without a reader (or a reader is currently seen).
 func NeedStored() Need {
 	return Need{
-		name: "confirmed storing, also without a reader",
+		name: "confirmed storing, even without a reader",
 		facts: func(s Semantics) []fact {
 			return []fact{s.Publish.Confirm, s.Publish.WithoutReader}
 		},
@@ -131,9 +131,9 @@ func NeedStored() Need {
 	}
 }
 
-// NeedReceived is met where a nil error of Publish means at least that the server
-// has the message: it says [OutcomeReceived] or more. Whether anybody gets what is
-// not stored is another matter.
+// NeedReceived is met where a nil error of Publish means at least that the
+// server has the message: the outcome is [OutcomeReceived] or stronger. A
+// message that is not stored may still reach no one.
 func NeedReceived() Need {
 	return need("confirmation that the server has the message",
 		func(s Semantics) Fact[Confirm] { return s.Publish.Confirm }, isOneOf(ConfirmReceived, ConfirmStored))
@@ -151,14 +151,14 @@ func NeedReplicas(n int) Need {
 		func(s Semantics) Fact[int] { return s.Replicas }, atLeast(n))
 }
 
-// NeedOrder is met where first deliveries come in order for each key, or in
+// NeedOrder is met where first deliveries arrive in order for each key, or in
 // total order.
 func NeedOrder() Need {
 	return need("order for each key",
 		func(s Semantics) Fact[Ordering] { return s.Receive.Ordering }, isOneOf(OrderingPerKey, OrderingTotal))
 }
 
-// NeedTotalOrder is met where all first deliveries come in one order.
+// NeedTotalOrder is met where all first deliveries arrive in one order.
 func NeedTotalOrder() Need {
 	return need("total order",
 		func(s Semantics) Fact[Ordering] { return s.Receive.Ordering }, isOneOf(OrderingTotal))
@@ -208,8 +208,8 @@ func NeedAttempts(low, high int) Need {
 		func(f Fact[int]) bool { return f.State == StateKnown && low <= f.V && f.V <= high })
 }
 
-// NeedDeadLetter is met where a message whose attempts are used up goes to a
-// known place.
+// NeedDeadLetter is met where a message whose attempts are used up is moved to
+// a known dead-letter destination.
 func NeedDeadLetter() Need {
 	return need("a dead-letter destination",
 		func(s Semantics) Fact[string] { return s.Receive.DeadLetter },

@@ -12,7 +12,7 @@ import (
 // State says what is known about a [Fact].
 type State uint8
 
-// States of a fact. Unknown is never the same as none.
+// Values of State. Unknown is never the same as none.
 const (
 	StateUnknown   State = iota // it could not be read; From says why
 	StateNone                   // there is none
@@ -22,7 +22,7 @@ const (
 
 var stateNames = [...]string{"unknown", "none", "known", "unlimited"}
 
-// String returns the state's word.
+// String returns the state's name.
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
@@ -30,29 +30,28 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// Fact is one thing that is known, or not, of a destination, and where it was
-// read.
+// Fact is one property of a destination that is known, or not, with its source.
 type Fact[T comparable] struct {
-	V     T      // the value where State is StateKnown, else T's zero value
+	V     T      // the value if State is StateKnown, else T's zero value
 	State State  // the zero Fact is unknown
 	From  string // the attribute read, the document that fixes a constant, or why it is unknown
 }
 
-// Known is the fact v, read from the named place.
+// Known returns the fact v, read from the named source.
 func Known[T comparable](v T, from string) Fact[T] {
 	return Fact[T]{V: v, State: StateKnown, From: from}
 }
 
-// None is a fact that says there is none.
+// None returns a fact that says there is none.
 func None[T comparable](from string) Fact[T] { return Fact[T]{State: StateNone, From: from} }
 
-// Unlimited is a fact that says there is no limit.
+// Unlimited returns a fact that says there is no limit.
 func Unlimited[T comparable](from string) Fact[T] { return Fact[T]{State: StateUnlimited, From: from} }
 
-// Unknown is a fact that could not be read, and why.
+// Unknown returns a fact that could not be read, with the reason.
 func Unknown[T comparable](why string) Fact[T] { return Fact[T]{From: why} }
 
-// String is the value, or "unknown", "none" or "unlimited".
+// String returns the value, or "unknown", "none" or "unlimited".
 func (f Fact[T]) String() string {
 	if f.State != StateKnown {
 		return f.State.String()
@@ -81,8 +80,8 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// MarshalJSON writes {"value": …, "from": …}, where value is a number, a bool
-// or a string, durations being strings like "30s", or one of the words
+// MarshalJSON encodes {"value": …, "from": …}, where value is a number, a bool
+// or a string (durations are strings like "30s"), or one of the words
 // "unknown", "none" and "unlimited".
 func (f Fact[T]) MarshalJSON() ([]byte, error) {
 	var value any = f.String()
@@ -112,12 +111,12 @@ type fact interface {
 	from() string
 }
 
-// Semantics is what a destination really promises, to publishers and to
-// receivers, each fact with where it was read. The two sides differ: two
-// consumers of one stream differ in lease, attempts and order. Later versions
-// may add fields; the zero value of each is unknown.
+// Semantics is what a destination guarantees to publishers and to receivers,
+// each fact with its source. The two sides differ: two consumers of one stream
+// may differ in lease, attempts and order. Later versions may add fields; the
+// zero value of each is unknown.
 type Semantics struct {
-	Destination string `json:"destination"` // as the caller named it
+	Destination string `json:"destination"` // as named by the caller
 	Backend     string `json:"backend"`     // "nats", "jetstream", "sqs", "memory"
 	Kind        string `json:"kind"`        // such as "subject", "standard queue", "fifo queue"
 
@@ -132,34 +131,34 @@ type Semantics struct {
 	Receive Receiving  `json:"receive"`
 }
 
-// Publishing is what a destination promises to publishers.
+// Publishing is what a destination guarantees to publishers.
 type Publishing struct {
 	Offered       Fact[bool]          `json:"offered"`       // can be published to at all
-	StoredBy      Fact[string]        `json:"storedBy"`      // what keeps the messages; none: nothing does
+	StoredBy      Fact[string]        `json:"storedBy"`      // what stores the messages; none: they are not stored
 	Confirm       Fact[Confirm]       `json:"confirm"`       // what a nil error of Publish means
-	WithoutReader Fact[bool]          `json:"withoutReader"` // kept though nobody reads
-	Readers       Fact[int]           `json:"readers"`       // seen now
+	WithoutReader Fact[bool]          `json:"withoutReader"` // kept even if there is no reader
+	Readers       Fact[int]           `json:"readers"`       // currently seen
 	Ordering      Fact[Ordering]      `json:"ordering"`
 	KeyRequired   Fact[bool]          `json:"keyRequired"` // Message.Key must be set
 	IDRequired    Fact[bool]          `json:"idRequired"`  // Message.DedupID must be set
 	DedupBy       Fact[DedupBy]       `json:"dedupBy"`
 	DedupWindow   Fact[time.Duration] `json:"dedupWindow"`
 	DedupScope    Fact[Scope]         `json:"dedupScope"`
-	RateScope     Fact[Scope]         `json:"rateScope"`     // over what its limit of messages a second counts; unlimited: it has none
+	RateScope     Fact[Scope]         `json:"rateScope"`     // what its limit of messages per second applies to; unlimited: it has none
 	MaxDelay      Fact[time.Duration] `json:"maxDelay"`      // of Message.Delay
-	QueueDelay    Fact[time.Duration] `json:"queueDelay"`    // of every message without one
+	QueueDelay    Fact[time.Duration] `json:"queueDelay"`    // of messages without a Delay
 	MessageTTL    Fact[time.Duration] `json:"messageTTL"`    // of Message.TTL; unlimited: any
 	Schedule      Fact[bool]          `json:"schedule"`      // repeated delivery by the server
 	MaxMessage    Fact[int64]         `json:"maxMessage"`    // bytes of body and headers
 	MaxHeaders    Fact[int]           `json:"maxHeaders"`    // number of headers
 	MaxHeaderSize Fact[int64]         `json:"maxHeaderSize"` // bytes of all headers
-	MaxBatch      Fact[int]           `json:"maxBatch"`      // messages a native call
-	MaxBatchSize  Fact[int64]         `json:"maxBatchSize"`  // bytes a native call
+	MaxBatch      Fact[int]           `json:"maxBatch"`      // messages per native call
+	MaxBatchSize  Fact[int64]         `json:"maxBatchSize"`  // bytes per native call
 	BatchAtomic   Fact[bool]          `json:"batchAtomic"`   // a native batch is all or nothing
 	RequestReply  Fact[bool]          `json:"requestReply"`  // Request works here
 }
 
-// Receiving is what a destination promises to receivers.
+// Receiving is what a destination guarantees to receivers.
 type Receiving struct {
 	Offered      Fact[bool]          `json:"offered"` // can be received from at all
 	Guarantee    Fact[Guarantee]     `json:"guarantee"`
@@ -170,19 +169,19 @@ type Receiving struct {
 	Lease        Fact[time.Duration] `json:"lease"`       // of each delivery, unless renewed
 	MaxLease     Fact[time.Duration] `json:"maxLease"`    // in total, renewals included
 	MaxAttempts  Fact[int]           `json:"maxAttempts"` // deliveries of one message
-	Exhausted    Fact[Exhausted]     `json:"exhausted"`   // what becomes of it then
+	Exhausted    Fact[Exhausted]     `json:"exhausted"`   // what happens to it then
 	DeadLetter   Fact[string]        `json:"deadLetter"`  // where it goes
-	Replay       Fact[bool]          `json:"replay"`      // what was read can be read again
+	Replay       Fact[bool]          `json:"replay"`      // messages can be read again
 	InFlight     Fact[int]           `json:"inFlight"`    // most messages leased at a time
 	Slow         Fact[Slow]          `json:"slow"`        // what happens to a receiver that cannot keep up
-	MaxBatch     Fact[int]           `json:"maxBatch"`    // messages a native receive
-	Wait         Fact[time.Duration] `json:"wait"`        // of a receive that does not say
+	MaxBatch     Fact[int]           `json:"maxBatch"`    // messages per native receive
+	Wait         Fact[time.Duration] `json:"wait"`        // of a receive without Wait
 }
 
 // Guarantee is how often a message is delivered. There is no exactly-once.
 type Guarantee string
 
-// Guarantees.
+// Values of Guarantee.
 const (
 	GuaranteeAtMostOnce  Guarantee = "at-most-once"  // once, or lost
 	GuaranteeAtLeastOnce Guarantee = "at-least-once" // kept until settled, perhaps delivered again
@@ -191,10 +190,10 @@ const (
 // Ordering is the order of first deliveries to one receiver.
 type Ordering string
 
-// Orderings.
+// Values of Ordering.
 const (
-	OrderingBestEffort   Ordering = "best-effort"   // none that one may rely on
-	OrderingPerPublisher Ordering = "per-publisher" // as each connection published
+	OrderingBestEffort   Ordering = "best-effort"   // none guaranteed
+	OrderingPerPublisher Ordering = "per-publisher" // as published, for each connection
 	OrderingPerKey       Ordering = "per-key"       // as published, for each Message.Key
 	OrderingTotal        Ordering = "total"         // as stored
 )
@@ -202,97 +201,97 @@ const (
 // Confirm is what a nil error of Publish means.
 type Confirm string
 
-// Confirmations.
+// Values of Confirm.
 const (
-	ConfirmSent     Confirm = "sent"     // it left this process
-	ConfirmReceived Confirm = "received" // the server has read it, and does not store it
-	ConfirmStored   Confirm = "stored"   // the broker acknowledged that it has it
+	ConfirmSent     Confirm = "sent"     // the message left this process
+	ConfirmReceived Confirm = "received" // the server has read the message, and does not store it
+	ConfirmStored   Confirm = "stored"   // the broker acknowledged the message
 )
 
 // Durability is what stored messages survive.
 type Durability string
 
-// Durabilities.
+// Values of Durability.
 const (
 	DurabilityMemory    Durability = "memory"     // lost when the server restarts
 	DurabilityDiskAsync Durability = "disk-async" // acknowledged before it is written
-	DurabilityDisk      Durability = "disk"       // survives the death of the process, not proven for power loss
+	DurabilityDisk      Durability = "disk"       // survives a crash of the process; not proven for power loss
 	DurabilityManaged   Durability = "managed"    // the provider's promise
 )
 
-// Full is what happens to a message for a full destination.
+// Full is what happens to a message published to a full destination.
 type Full string
 
-// Ways of being full.
+// Values of Full.
 const (
 	FullRejects     Full = "rejects"      // publishing fails
-	FullDropsOldest Full = "drops-oldest" // the oldest message goes, processed or not
+	FullDropsOldest Full = "drops-oldest" // the oldest message is discarded, processed or not
 )
 
 // DedupBy is how a duplicate is recognised.
 type DedupBy string
 
-// Ways of recognising duplicates.
+// Values of DedupBy.
 const (
 	DedupByID          DedupBy = "id"            // Message.DedupID
-	DedupByIDOrContent DedupBy = "id-or-content" // else the body's hash
+	DedupByIDOrContent DedupBy = "id-or-content" // Message.DedupID, else the body's hash
 )
 
-// Scope is where a deduplication id must be unique, or over what a limit counts.
+// Scope is where a deduplication id must be unique, or what a limit applies to.
 type Scope string
 
-// Scopes.
+// Values of Scope.
 const (
-	ScopeDestination Scope = "destination" // all that is published to it
-	ScopeStream      Scope = "stream"      // with whatever else the stream stores
-	ScopeKey         Scope = "key"         // each Message.Key for itself
+	ScopeDestination Scope = "destination" // all messages of the destination
+	ScopeStream      Scope = "stream"      // all messages of the stream
+	ScopeKey         Scope = "key"         // each Message.Key separately
 )
 
 // Distribution is who gets a message.
 type Distribution string
 
-// Distributions.
+// Values of Distribution.
 const (
 	DistributionFanOut    Distribution = "fan-out"           // every subscription
 	DistributionCompeting Distribution = "competing"         // one of them
 	DistributionBoth      Distribution = "fan-out+competing" // every group, one of its members
 )
 
-// Redelivery is when a message comes again.
+// Redelivery is when a message is delivered again.
 type Redelivery string
 
 // RedeliveryOnLeaseExpiryOrRelease is the redelivery of every leased backend.
 const RedeliveryOnLeaseExpiryOrRelease Redelivery = "on-lease-expiry-or-release"
 
-// Exhausted is what becomes of a message whose attempts are used up.
+// Exhausted is what happens to a message whose attempts are used up.
 type Exhausted string
 
-// Ends of a message.
+// Values of Exhausted.
 const (
-	ExhaustedDeadLettered Exhausted = "dead-lettered" // moved
+	ExhaustedDeadLettered Exhausted = "dead-lettered" // moved to the dead-letter destination
 	ExhaustedStranded     Exhausted = "stranded"      // stored, never delivered again
 )
 
 // Slow is what happens when a receiver cannot keep up.
 type Slow string
 
-// Ways with slow receivers.
+// Values of Slow.
 const (
 	SlowWaits Slow = "waits" // messages wait for it
 	SlowDrops Slow = "drops" // messages for it are discarded
 )
 
-// AtRest is the encryption of what is stored.
+// AtRest is the encryption of stored messages.
 type AtRest string
 
-// Encryptions.
+// Values of AtRest.
 const (
 	AtRestSSESQS AtRest = "sse-sqs" // keys managed by SQS
 	AtRestSSEKMS AtRest = "sse-kms" // keys in AWS KMS
 )
 
-// Equal reports whether s and t promise the same. Where a fact was read does
-// not matter.
+// Equal reports whether s and t guarantee the same. The sources of facts do not
+// matter.
 func (s Semantics) Equal(t Semantics) bool {
 	if s.Destination != t.Destination || s.Backend != t.Backend || s.Kind != t.Kind {
 		return false
@@ -332,7 +331,7 @@ func collectFacts(v reflect.Value, prefix string) []namedFact {
 	return found
 }
 
-// String is a table of all facts, one a line, with where each was read.
+// String returns a table of all facts, one per line, each with its source.
 func (s Semantics) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s %s)\n", s.Destination, s.Backend, s.Kind)
@@ -343,7 +342,7 @@ func (s Semantics) String() string {
 	return b.String()
 }
 
-// LogValue groups the facts by name; unknown ones are left out.
+// LogValue groups the facts by name, without the unknown ones.
 func (s Semantics) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("destination", s.Destination),
