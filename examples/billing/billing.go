@@ -42,8 +42,8 @@ func (s *Service) Start(ctx context.Context) (*broker.Subscription, error) {
 	return s.Orders.Subscribe(ctx, "orders", s.bill, broker.Group("billing"), broker.Concurrency(8))
 }
 
-// bill handles one order: nil deletes it, an error brings it again, and Reject
-// moves it to the dead-letter queue.
+// bill handles one order: nil deletes it, an error has it delivered again, and
+// Reject moves it to the dead-letter queue.
 func (s *Service) bill(ctx context.Context, d *broker.Delivery) error {
 	var order struct {
 		ID    string
@@ -52,12 +52,12 @@ func (s *Service) bill(ctx context.Context, d *broker.Delivery) error {
 	if err := json.Unmarshal(d.Body, &order); err != nil {
 		return broker.Reject(fmt.Errorf("not an order: %w", err))
 	}
-	// At least once means that an order may come twice: the ledger knows. Its key
-	// is the order's own id, since a publisher that retries makes a new message.
+	// An order may be delivered more than once, so the ledger is idempotent. Its key
+	// is the order's id, since a publisher that retries creates a new message.
 	if err := s.Ledger.Bill(ctx, order.ID, order.Cents); err != nil {
 		return err
 	}
-	// If this fails the order comes again, is not billed again, and gets here.
+	// If this fails the order is delivered again, is not billed again, and gets here.
 	_, err := s.Events.Publish(ctx, broker.Message{Subject: "invoice.created", Body: d.Body})
 	return err
 }
