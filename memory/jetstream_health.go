@@ -38,11 +38,11 @@ func (b *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	h := broker.Health{
 		Destination: destination,
 		Ready:       count(stats.Ready, "num_pending"),
-		InFlight:    count(stats.InFlight, "num_ack_pending, those released with a delay included"),
-		Delayed:     broker.Unknown[int64](contract + "the server does not tell how many were released with a delay"),
+		InFlight:    count(stats.InFlight, "num_ack_pending, including messages released with a delay"),
+		Delayed:     broker.Unknown[int64](contract + "the server does not report how many were released with a delay"),
 		OldestAge:   c.oldest(&stats),
 		Dropped:     broker.None[int64](contract + "a consumer drops nothing"),
-		Unchanged:   broker.Unknown[time.Duration](contract + "the server does not tell when a consumer was changed"),
+		Unchanged:   broker.Unknown[time.Duration](contract + "the server does not report when a consumer was changed"),
 	}
 	b.deadLettersHealth(&h, c)
 	return h, nil

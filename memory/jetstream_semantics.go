@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	noConsumer = contract + "a subject has no one consumer: describe \"stream/consumer\""
+	noConsumer = contract + "a subject has no single consumer: describe \"stream/consumer\""
 	noSubject  = contract + "a consumer is not published to: describe the subject"
 	jetStream  = contract + "JetStream"
 )

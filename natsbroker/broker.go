@@ -16,7 +16,7 @@ import (
 	"github.com/candidmq/candidmq/internal/subscriptions"
 )
 
-// Broker is core NATS on one connection. Make one with New or Connect.
+// Broker is core NATS on one connection. Create one with New or Connect.
 type Broker struct {
 	conn      *nats.Conn
 	owned     bool // the connection was dialed here
@@ -44,9 +44,9 @@ var (
 	_ broker.Pinger    = (*Broker)(nil)
 )
 
-// New returns a Broker on a connection that the caller dialed and keeps: New
-// does no I/O, and Close leaves the connection open and its handlers as they
-// were. Several Brokers may share one connection. The options are copied.
+// New returns a Broker on a connection that the caller dialed and keeps. New
+// does no I/O, and Close leaves the connection open and its handlers unchanged.
+// Several Brokers may share one connection. The options are copied.
 func New(nc *nats.Conn, o *Options) (*Broker, error) {
 	if o == nil {
 		o = &Options{}
@@ -61,22 +61,23 @@ func New(nc *nats.Conn, o *Options) (*Broker, error) {
 func checkConn(nc *nats.Conn, refuseWhileDown bool) error {
 	switch {
 	case nc == nil:
-		return &broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}
+		return &broker.FieldError{Field: "nc", Value: "nil", Limit: "must not be nil"}
 	case refuseWhileDown && nc.Opts.ReconnectBufSize >= 0:
 		return buffers(nc.Opts.ReconnectBufSize)
 	}
 	return nil
 }
 
-// buffers is the error of a connection that lets wait what is to be refused.
+// buffers returns the error for a connection that buffers messages that are to
+// be refused.
 func buffers(size int) error {
 	return &broker.FieldError{
-		Field: "RefuseWhileDown", Value: fmt.Sprintf("true, on a connection that buffers %d bytes", size),
-		Limit: "a connection made with nats.ReconnectBufSize(-1)",
+		Field: "RefuseWhileDown", Value: fmt.Sprintf("true on a connection that buffers %d bytes", size),
+		Limit: "needs a connection made with nats.ReconnectBufSize(-1)",
 	}
 }
 
-// newBroker takes options that are checked.
+// newBroker takes options that have been checked.
 func newBroker(nc *nats.Conn, o *Options) *Broker {
 	b := &Broker{
 		conn:     nc,
@@ -101,18 +102,19 @@ func newBroker(nc *nats.Conn, o *Options) *Broker {
 	return b
 }
 
-// Conn returns the connection, for what this package does not offer. Closing
-// or draining it ends the Broker's subscriptions with [broker.ErrClosed].
+// Conn returns the connection, for features that this package does not offer.
+// Closing or draining it ends the Broker's subscriptions with
+// [broker.ErrClosed].
 func (b *Broker) Conn() *nats.Conn { return b.conn }
 
-// Close drains the subscriptions, whose handlers may still publish and reply
-// meanwhile, and flushes what was published. A connection that Connect dialed
-// is closed then; one given to New stays open. If the connection is down and
-// messages wait in its buffer, Close waits for it within ctx (or
-// [Options].RequestTimeout where ctx has no deadline) and returns an error
-// matching [broker.ErrOutcomeUnknown] if they could not be sent. If it closes
-// the connection then, they are gone, and a [*LossError] tells their number, as of
-// other losses that Flush has not told.
+// Close drains the subscriptions, whose handlers may still publish and reply in
+// the meantime, and flushes published messages. It then closes a connection
+// that Connect dialed; one given to New stays open. If the connection is down
+// and messages wait in its buffer, Close waits for the reconnect within ctx (or
+// [Options].RequestTimeout if ctx has no deadline) and returns an error
+// matching [broker.ErrOutcomeUnknown] if they could not be sent. If it then
+// closes the connection, they are lost, and a [*LossError] reports their
+// number, together with other losses that Flush has not reported.
 func (b *Broker) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.release.Do(func() {
@@ -131,11 +133,11 @@ func (b *Broker) Close(ctx context.Context) error {
 	return err
 }
 
-// Losses is what lost connections have done to the messages that were published
-// so far, since the Broker was made. It does no I/O.
+// Losses reports the effect of lost connections on the messages published since
+// the Broker was created. It does no I/O.
 func (b *Broker) Losses() Loss { return b.ledger.now() }
 
-// ready refuses a call on a closed broker or with a context that has ended.
+// ready returns an error if the broker is closed or the context has ended.
 func (b *Broker) ready(ctx context.Context, op, subject string) error {
 	if b.closed.Load() {
 		return closedError(op, subject)

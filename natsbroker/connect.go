@@ -13,11 +13,11 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// What Connect sets in place of nats.go's defaults.
+// Settings that Connect uses in place of nats.go's defaults.
 const (
 	// writeTimeout bounds a write to a peer that does not read. nats.go holds
-	// its lock meanwhile, so every call on the connection waits (default: 1
-	// minute).
+	// its lock during the write, so every call on the connection waits
+	// (default: 1 minute).
 	writeTimeout = 5 * time.Second
 	// A silent peer is noticed after (pingsOut + 1) * pingInterval: 9 s
 	// (default: 6 minutes).
@@ -25,21 +25,21 @@ const (
 	pingsOut     = 2
 )
 
-// schemes are those that nats.go knows; one without a scheme is nats.
+// schemes are those that nats.go knows; a URL without a scheme means nats.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
 // Connect dials a server, or one of several separated by commas, and returns a
-// Broker that owns the connection: Close closes it. ctx bounds the dialing
-// only; without a deadline nats.go's own limit holds, 2 s for each server.
+// Broker that owns the connection: Close closes it. ctx bounds only the
+// dialing; without a deadline nats.go's own limit of 2 s per server applies.
 //
-// The connection never gives up reconnecting, fails a write after 5 s and
-// notices a silent peer after 9 s. natsOpts (credentials, TLS, a name, ...)
-// are applied after those settings and win over them. With a dialer or
-// in-process server among them, the end of ctx is noticed only when that
-// dialer returns.
+// The connection never stops trying to reconnect, fails a write after 5 s and
+// notices a silent peer after 9 s. natsOpts (credentials, TLS, a name, ...) are
+// applied after those settings and override them. If they include a dialer or
+// an in-process server, the end of ctx is noticed only when that dialer
+// returns.
 //
-// A server that refuses the credentials, or with which no TLS can be agreed on, is
-// a [*ConnectError] that says what helps.
+// If the server refuses the credentials, or no TLS can be agreed on, the error
+// is a [*ConnectError] with a remedy.
 func Connect(ctx context.Context, servers string, o *Options, natsOpts ...nats.Option) (*Broker, error) {
 	const op = "connect"
 	if o == nil {
@@ -68,7 +68,7 @@ func Connect(ctx context.Context, servers string, o *Options, natsOpts ...nats.O
 	return b, nil
 }
 
-// parseServers checks the URLs. Errors never show a password.
+// parseServers checks the URLs. Its errors never show a password.
 func parseServers(servers string) ([]string, error) {
 	var list []string
 	var errs []error
@@ -99,7 +99,7 @@ func checkServer(server string) error {
 	case u.Host == "":
 		return &broker.FieldError{Field: "servers", Value: u.Redacted(), Limit: "a host"}
 	case u.RawQuery != "" || u.Fragment != "":
-		return &broker.FieldError{Field: "servers", Value: u.Redacted(), Limit: "no parameters: none is known"}
+		return &broker.FieldError{Field: "servers", Value: u.Redacted(), Limit: "no parameters: none are known"}
 	}
 	return nil
 }

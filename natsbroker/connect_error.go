@@ -12,33 +12,34 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// ConnectError is a connection that was refused by one side for how it was to be
-// made. It comes within a [*broker.Error] of the kind [broker.ErrDenied] for
-// credentials, and [broker.ErrUnavailable] for TLS; trying again does not help.
+// ConnectError reports that one side refused the connection because of how it
+// was set up. It is wrapped in a [*broker.Error] of the kind [broker.ErrDenied]
+// for credentials, and [broker.ErrUnavailable] for TLS; trying again does not
+// help.
 type ConnectError struct {
 	Remedy string // what helps
 	Err    error  // the native error
 }
 
-// Error shows the native error and what helps.
+// Error returns the native error followed by the remedy.
 func (e *ConnectError) Error() string { return e.Err.Error() + ": " + e.Remedy }
 
-// Unwrap gives the native error.
+// Unwrap returns the native error.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 const (
 	remedyCredentials = "check the credentials: nats.UserInfo, nats.Token, nats.UserCredentials, nats.Nkey, or those in the URL"
 	remedyExpired     = "renew the credentials, and check the clock"
 	remedyPlain       = "the server offers no TLS: leave out nats.Secure and tls://, or give the server a certificate"
-	remedyNoTLS       = "what answers there does not speak TLS at once: leave out nats.TLSHandshakeFirst, or check the port"
-	remedyAuthority   = "give the authority that has signed the server's certificate, by nats.RootCAs"
-	remedyName        = "connect by a name that the server's certificate has, or set that name by nats.Secure and tls.Config.ServerName"
-	remedyInvalid     = "give the server a certificate that is valid, and check the clock"
-	remedyClient      = "the server asks for a certificate of the client that it trusts: nats.ClientCert"
-	remedyVersion     = "server and client have no TLS version or cipher in common: see tls.Config given to nats.Secure"
+	remedyNoTLS       = "the peer does not start with TLS: leave out nats.TLSHandshakeFirst, or check the port"
+	remedyAuthority   = "pass the authority that signed the server's certificate with nats.RootCAs"
+	remedyName        = "connect by a name that is in the server's certificate, or set that name with nats.Secure and tls.Config.ServerName"
+	remedyInvalid     = "give the server a valid certificate, and check the clock"
+	remedyClient      = "the server requires a client certificate that it trusts: use nats.ClientCert"
+	remedyVersion     = "server and client have no TLS version or cipher in common: see the tls.Config given to nats.Secure"
 )
 
-// remedies are against errors that are values.
+// remedies lists the remedies for errors that are values.
 var remedies = []struct {
 	native error
 	remedy string
@@ -50,7 +51,7 @@ var remedies = []struct {
 	{nats.ErrSecureConnWanted, remedyPlain},
 }
 
-// remedy is what helps, "" where nothing special does.
+// remedy returns what helps against err, or "" if nothing specific is known.
 func remedy(err error) string {
 	for _, r := range remedies {
 		if errors.Is(err, r.native) {
@@ -79,7 +80,7 @@ func remedy(err error) string {
 	return ""
 }
 
-// alerts are what a server may say of the handshake (RFC 8446, 6.2).
+// alerts are what a server may report about the handshake (RFC 8446, 6.2).
 var alerts = []struct {
 	code   tls.AlertError
 	remedy string
@@ -96,8 +97,8 @@ var alerts = []struct {
 	{116, remedyClient}, // certificate required
 }
 
-// remedyOfAlert compares texts: crypto/tls has a type of its own for an alert,
-// which nobody else sees.
+// remedyOfAlert compares texts, because crypto/tls has an unexported type for
+// an alert.
 func remedyOfAlert(err error) string {
 	for _, a := range alerts {
 		if err.Error() == a.code.Error() {
@@ -107,7 +108,7 @@ func remedyOfAlert(err error) string {
 	return ""
 }
 
-// connectFailure adds the remedy to what dialing failed with.
+// connectFailure adds the remedy to a dialing error.
 func connectFailure(err error) error {
 	helps := remedy(err)
 	if helps == "" {

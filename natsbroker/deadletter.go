@@ -15,47 +15,51 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// DeadLetters says where a consumer's messages go that are rejected, or were
-// tried too often. JetStream has no such setting: it is kept in the consumer's
-// metadata, where Describe and every process that uses this package find it.
+// DeadLetters configures where a consumer's messages go that are rejected or
+// were delivered too often. JetStream has no such setting: it is kept in the
+// consumer's metadata, where Describe and every process that uses this package
+// find it.
 //
 // The consumer's max_deliver must stay unlimited (-1), or be above MaxAttempts:
-// what exceeds it the server never delivers again, and nobody can move it. A
-// message that was tried MaxAttempts times is moved when it is delivered once
-// more, to a Receive of this package, which does not return it. That Receive waits for
-// the move for half a second at most; then it goes on by itself for up to
-// RequestTimeout, or until Close. So nothing is lost when a process dies at any
-// moment: the message comes again until its copy is stored, and the copy has an id by
-// which a second one is recognised within the stream's duplicate_window. Other software that reads the consumer is
-// delivered such messages and does not move them. A message so large that it has
-// no room for the headers of its copy cannot be moved: it comes again, and is
-// logged each time.
+// the server never delivers a message beyond it, so nobody could move that
+// message. A message that was delivered MaxAttempts times is moved when it is
+// delivered once more, to a Receive of this package, which does not return it.
+// That Receive waits for the move for at most half a second; the move then
+// continues in the background for up to RequestTimeout, or until Close. So
+// nothing is lost when a process dies at any moment: the message comes again
+// until its copy is stored, and the copy has an id by which a second copy is
+// recognised within the stream's duplicate_window. Other software that reads
+// the consumer is delivered such messages and does not move them. A message so
+// large that it has no room for the headers of its copy cannot be moved: it
+// comes again, and is logged each time.
 //
-// [DeadLetters.Metadata] makes the consumer's metadata of it.
+// [DeadLetters.Metadata] returns the settings as consumer metadata.
 type DeadLetters struct {
-	// Subject is where the copies are published; "": nowhere. A stream must capture
-	// it.
+	// Subject is where the copies are published; "" means nowhere. A stream
+	// must capture it.
 	Subject string
-	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
-	// be delivered once more, Receive moves it.
+	// MaxAttempts is how often a message is delivered; 0 means no limit. When
+	// it would be delivered once more, Receive moves it.
 	MaxAttempts int
 }
 
-// Metadata returns others with the settings added, for the Metadata of the consumer's
-// configuration, which [JetStream.EnsureConsumer] and nats.go's own calls take. others
-// may be nil, and is not changed.
+// Metadata returns others with the settings added, for the Metadata of the
+// consumer configuration passed to [JetStream.EnsureConsumer] or to nats.go's
+// own calls. others may be nil and is not modified.
 func (d DeadLetters) Metadata(others map[string]string) map[string]string {
 	return natsrules.DeadLetters(d).Metadata(others)
 }
 
 // Reject copies each message to the dead-letter subject of its consumer (see
-// [DeadLetters]), with headers that say why and whence, and then terminates it.
-// If a copy cannot be stored the message stays leased. If the termination fails,
-// which is the error then, the message comes again, and rejecting it again makes
-// no second copy within the duplicate_window of the stream that keeps the copies.
+// [DeadLetters]), with headers that say why and where from, and then terminates
+// it. If a copy cannot be stored, the message stays leased. If the termination
+// fails, Reject returns that error and the message comes again; rejecting it
+// again makes no second copy within the duplicate_window of the stream that
+// keeps the copies.
 //
-// Without a dead-letter subject it is a [*broker.UnsupportedError] and the
-// message stays leased: terminating it would lose it on a work-queue stream.
+// Without a dead-letter subject, the error is a [*broker.UnsupportedError] and
+// the message stays leased: terminating it would lose it on a work-queue
+// stream.
 func (j *JetStream) Reject(ctx context.Context, reason string, ds ...*broker.Delivery) error {
 	return j.settle(ctx, j.rejection(reason), ds)
 }
@@ -79,8 +83,8 @@ func (j *JetStream) copyToDeadLetter(ctx context.Context, d *jsDelivery, reason 
 	return err
 }
 
-// deadLetterHeader is the message's own header, all values of it, without what
-// would tell the server anything.
+// deadLetterHeader returns the message's own header, with all its values,
+// without headers that the server would act on.
 func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	h := make(nats.Header, len(d.msg.Header)+6)
 	for key, values := range d.msg.Header {
@@ -98,7 +102,8 @@ func deadLetterHeader(d *jsDelivery, reason string) nats.Header {
 	return h
 }
 
-// checkDeadLetters refuses dead letters of a consumer to be that cannot work.
+// checkDeadLetters refuses dead-letter settings that cannot work for a new
+// consumer.
 func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jetstream.ConsumerConfig) error {
 	if c.Metadata[natsrules.DeadLetterKey] == "" && c.Metadata[natsrules.MaxAttemptsKey] == "" {
 		return nil
@@ -118,12 +123,13 @@ func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jets
 	return err
 }
 
-// moveWait is how long a Receive waits for what it puts to rest.
+// moveWait is how long a Receive waits for messages that it dead-letters.
 const moveWait = 500 * time.Millisecond
 
-// putToRest moves messages that were tried often enough. That goes on after ctx, and
-// after moveWait, for the others of the request wait for it and their leases run. What
-// fails is logged, and done again when the message comes again.
+// putToRest moves messages that were delivered too often to the dead-letter
+// subject. The moves continue after ctx ends and after moveWait, because the
+// other messages of the request wait for them while their leases run. Failures
+// are logged, and the move is tried again when the message comes again.
 func (j *JetStream) putToRest(ctx context.Context, attempts int, ds []*broker.Delivery) {
 	for _, d := range ds {
 		d.Attempt = attempts
@@ -155,15 +161,17 @@ func (j *JetStream) putToRest(ctx context.Context, attempts int, ds []*broker.De
 }
 
 // Redrive publishes the messages of a dead-letter queue back to the subjects
-// they came from, as new messages, and deletes them there: at most limit, which is 1
-// or above, and as many as there are now. It returns how many. One that was published
-// and then not deleted is published again by a later call, and recognised as a
-// duplicate within the stream's duplicate_window. Other consumers of the subject
-// receive what is redriven too.
+// they came from, as new messages, and deletes them from the queue. It moves at
+// most limit messages, which must be at least 1, and no more than are there
+// now, and returns how many it moved. A message that was published but not
+// deleted is published again by a later call, and recognised as a duplicate
+// within the stream's duplicate_window. Other consumers of the subject receive
+// redriven messages too.
 //
-// A message that cannot be moved, because it has no header [broker.RejectSubjectHeader] or
-// its stream does not take it, stays and keeps no other from being moved. The error
-// tells of such messages, joined, of ten at most.
+// A message that cannot be moved, because it has no
+// [broker.RejectSubjectHeader] header or its stream does not accept it, stays
+// in the queue and does not keep others from being moved. The returned error
+// joins the errors of at most ten such messages.
 func (j *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
 	return natsrules.Redrive(ctx, j, queue, limit, j.redriveOne)
 }

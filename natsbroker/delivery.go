@@ -6,8 +6,8 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// handle is a native message, as the Handle of its Delivery: a type of its own
-// for a pointer that is there anyway costs nothing.
+// handle is a native message as the Handle of its Delivery: a separate type for
+// a pointer that exists anyway costs nothing.
 type handle nats.Msg
 
 // newDelivery shares the message's body: nats.go gives each message its own.
@@ -22,8 +22,8 @@ func newDelivery(msg *nats.Msg, source string) *broker.Delivery {
 	return d
 }
 
-// firstValues takes what a foreign publisher sent, which may be several values
-// for a key.
+// firstValues takes the first value of each key; a foreign publisher may have
+// sent several.
 func firstValues(native nats.Header) broker.Header {
 	h := make(broker.Header, len(native))
 	for k, values := range native {
@@ -34,7 +34,7 @@ func firstValues(native nats.Header) broker.Header {
 	return h
 }
 
-// As gives the native message for a **nats.Msg.
+// As sets a **nats.Msg to the native message.
 func (h *handle) As(target any) bool {
 	p, ok := target.(**nats.Msg)
 	if !ok || p == nil {
@@ -45,7 +45,7 @@ func (h *handle) As(target any) bool {
 }
 
 // headersLost reports whether a message had headers that nats.go could not
-// parse: it delivers what is left, and tells the connection's error handler.
+// parse: nats.go delivers the rest, and calls the connection's error handler.
 func headersLost(msg *nats.Msg) bool {
 	return msg.Header == nil && msg.Size() > len(msg.Subject)+len(msg.Reply)+len(msg.Data)
 }

@@ -12,26 +12,28 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Describe tells what core NATS promises for a subject. Most of it are constants
-// of the protocol. Four things are read, each time anew: max_payload and the
-// encryption of the connection, which stream of JetStream stores the subject,
-// if any, see StoredBy, WithoutReader and RequestReply, and who would get a message
-// now, see Readers, where a queue group counts as one. A subject that no stream
-// stores is gone unless somebody listens just then.
+// Describe reports what core NATS promises for a subject. Most of the facts are
+// constants of the protocol. Four are read on each call: max_payload; the
+// encryption of the connection; which JetStream stream, if any, stores the
+// subject (see StoredBy, WithoutReader and RequestReply); and who would receive
+// a message now (see Readers, where a queue group counts as one). A message to
+// a subject that no stream stores is lost unless somebody is listening at that
+// moment.
 //
-// The last two cost two round trips: a STREAM.LIST, which needs the permission to
-// publish to $JS.API.STREAM.LIST, and from nats-server 2.11 on a trace, which asks
-// the servers what they would do with a message, without one being delivered or
-// stored, and needs the permission to publish to the subject. A permission that
-// is missing looks like no answer: each is waited for at most 2 s. What could not
-// be read is unknown, with the reason. On an older server a subject that no
-// stream lists is unknown too, because mappings of the account are not seen, and so
-// are its readers. The connection's own error handler is told of what the server denies.
+// The last two take two round trips: a STREAM.LIST, which needs permission to
+// publish to $JS.API.STREAM.LIST, and, from nats-server 2.11 on, a trace, which
+// asks the servers what they would do with a message without delivering or
+// storing one, and needs permission to publish to the subject. A missing
+// permission looks like no answer, so each is waited for at most 2 s. Facts
+// that could not be read are unknown, with the reason. On an older server, a
+// subject that no stream lists is unknown too, because mappings of the account
+// are not visible, and so are its readers. The connection's own error handler
+// is called when the server denies a request.
 //
-// [Options].Confirm shows in Confirm: what is confirmed is received, and no more
-// stored than what is sent.
+// [Options].Confirm is reflected in Confirm: confirmed messages are received,
+// but no more stored than sent ones.
 //
-// A wildcard has no one answer and is refused.
+// A wildcard has no single answer and is refused.
 func (b *Broker) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	const op = "describe"
 	if err := b.ready(ctx, op, destination); err != nil {
@@ -62,7 +64,7 @@ func (b *Broker) Describe(ctx context.Context, destination string) (broker.Seman
 	}, nil
 }
 
-// The documents that fix what is constant.
+// Documents that define the constants.
 const (
 	docs      = "core NATS stores nothing, docs.nats.io/nats-concepts/core-nats"
 	docsSend  = "core NATS is fire-and-forget, docs.nats.io/nats-concepts/core-nats"
@@ -101,7 +103,7 @@ func (b *Broker) publishing(stored *capture) broker.Publishing {
 	}
 }
 
-// confirmation is what a nil error of Publish means on this broker.
+// confirmation returns what a nil error from Publish means on this broker.
 func (b *Broker) confirmation() broker.Fact[broker.Confirm] {
 	if b.confirm {
 		return broker.Known(broker.ConfirmReceived, "Options.Confirm: a round trip after what was published")

@@ -8,12 +8,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// dial connects within ctx, which nats.go itself does not take.
+// dial connects within ctx, which nats.go itself does not accept.
 func dial(ctx context.Context, o nats.Options) (*nats.Conn, error) {
 	if o.CustomDialer == nil && o.InProcessServer == nil {
 		d := newDialer(ctx, &o)
 		o.CustomDialer = d
-		o.SkipHostLookup = true // nats.go's look-up takes no context, net.Dialer's own does
+		o.SkipHostLookup = true // nats.go's lookup takes no context, net.Dialer's does
 		defer d.release()
 	}
 	nc, err := o.Connect()
@@ -27,7 +27,7 @@ func dial(ctx context.Context, o nats.Options) (*nats.Conn, error) {
 }
 
 // dialer is a net.Dialer whose connections are bound to a context until it is
-// released. Later dials, for reconnects, are bound by their time-out only.
+// released. Later dials, for reconnects, are bound only by their timeout.
 type dialer struct {
 	net.Dialer
 
@@ -36,7 +36,7 @@ type dialer struct {
 	unbind []func() bool
 }
 
-// newDialer takes over what the user's options say about dialing.
+// newDialer takes over the user's options for dialing.
 func newDialer(ctx context.Context, o *nats.Options) *dialer {
 	d := &dialer{ctx: ctx}
 	d.Timeout = o.Timeout
@@ -49,7 +49,7 @@ func newDialer(ctx context.Context, o *nats.Options) *dialer {
 	return d
 }
 
-// Dial is called by nats.go, for one server at a time.
+// Dial is called by nats.go for one server at a time.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	d.mu.Lock()
 	ctx := d.ctx
@@ -64,13 +64,13 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return conn, err
 }
 
-// bind closes conn when ctx ends: a server that accepts and then says nothing
-// would hold nats.go for its own time-out.
+// bind closes conn when ctx ends: a server that accepts and then stays silent
+// would hold nats.go for its own timeout.
 func (d *dialer) bind(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ctx == nil { // released meanwhile
+	if d.ctx == nil { // released in the meantime
 		stop()
 		return
 	}

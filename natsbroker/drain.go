@@ -8,16 +8,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// drain stops the intake: nothing more is asked of the server, what has
-// arrived is dispatched, and the native subscription is removed. It returns how
-// many messages were discarded, which is none unless ctx ends first or the
-// connection is closed.
+// drain stops the intake: nothing more is requested from the server, messages
+// that have arrived are dispatched, and the native subscription is removed. It
+// returns how many messages were discarded, which is 0 unless ctx ends first or
+// the connection is closed.
 //
-// nats.go's own Drain is not enough. It takes a second look only every 100 ms,
-// waits for the running handler (which may be what called for the drain), and
-// while the connection is down it forgets to tell the server, which subscribes
-// the dead member of a queue group again after the reconnect. So drain looks
-// itself, and begins again whenever the connection's state changes.
+// nats.go's own Drain is not enough. It checks again only every 100 ms, waits
+// for the running handler (which may have called for the drain), and while the
+// connection is down it forgets to notify the server, which subscribes the dead
+// member of a queue group again after the reconnect. So drain checks by itself,
+// and starts over whenever the connection's state changes.
 func (s *subscription) drain(ctx context.Context) (discarded int) {
 	defer s.drops.stop()
 	conn := s.broker.conn
@@ -44,8 +44,8 @@ func (s *subscription) drain(ctx context.Context) (discarded int) {
 	}
 }
 
-// fence reports whether no further message can come from the server: because
-// it has confirmed the end of the subscription, or because there is none.
+// fence reports whether no further message can come from the server, because it
+// has confirmed the end of the subscription or because there is no server.
 func (s *subscription) fence(ctx context.Context) bool {
 	conn := s.broker.conn
 	if !conn.IsConnected() {
@@ -62,7 +62,7 @@ func (s *subscription) fence(ctx context.Context) bool {
 	return false
 }
 
-// flushPatience bounds one try of the flush that ends a subscription.
+// flushPatience bounds one attempt of the flush that ends a subscription.
 const flushPatience = 5 * time.Second
 
 func (s *subscription) flush(ctx context.Context) error {
@@ -71,11 +71,11 @@ func (s *subscription) flush(ctx context.Context) error {
 	return s.broker.conn.FlushWithContext(ctx)
 }
 
-// looking is the bit of begun that keeps further messages from being begun.
+// looking is the bit of begun that keeps further messages from starting.
 const looking = 1
 
-// hold keeps messages from being begun until letGo, and forever if the native
-// subscription is removed by then.
+// hold keeps messages from starting until letGo, and forever if the native
+// subscription has been removed by then.
 func (s *subscription) hold() {
 	s.turn.Lock()
 	s.begun.Or(looking)
@@ -89,7 +89,7 @@ func (s *subscription) letGo() {
 }
 
 // begin reports whether the message that nats.go hands over is to be
-// dispatched, and tells a drain if nothing waits behind it.
+// dispatched, and notifies a drain if nothing waits behind it.
 func (s *subscription) begin() bool {
 	n := s.begun.Load()
 	free := n&looking == 0 && s.begun.CompareAndSwap(n, n+2) // one step, so none begins while a drain counts
@@ -102,7 +102,7 @@ func (s *subscription) begin() bool {
 	return true
 }
 
-// beginInTurn waits until a drain has looked.
+// beginInTurn waits until a drain has finished looking.
 func (s *subscription) beginInTurn() bool {
 	s.hold()
 	defer s.letGo()
@@ -113,7 +113,8 @@ func (s *subscription) beginInTurn() bool {
 	return true
 }
 
-// checkLast tells a drain if nothing waits behind the message that has begun.
+// checkLast notifies a drain if nothing waits behind the message that has
+// begun.
 func (s *subscription) checkLast() {
 	// nats.go counts this message as pending until receive returns.
 	if pending, _, err := s.native.Pending(); err != nil || pending <= 1 {
@@ -125,7 +126,7 @@ func (s *subscription) checkLast() {
 func (s *subscription) started() uint64 { return s.begun.Load() / 2 }
 
 // discard removes the native subscription and returns how many messages were
-// waiting for it.
+// waiting in it.
 func (s *subscription) discard() int {
 	s.tellDrops()
 	s.hold()
@@ -158,10 +159,11 @@ func (s *subscription) removeLocked() {
 }
 
 // waiting counts the messages in the client that have not begun. The caller
-// holds turn, so none begins meanwhile.
+// holds turn, so none begins in the meantime.
 //
-// nats.go's own count includes the message that receive is at work on, and for
-// an instant the one it has just returned from; that instant is waited out.
+// nats.go's own count includes the message that receive is working on and, for
+// an instant, the one it has just returned from; waiting waits that instant
+// out.
 func (s *subscription) waiting() int {
 	for {
 		taken, err := s.native.Delivered()

@@ -11,22 +11,22 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// dropPeriod is how long a drop may go untold.
+// dropPeriod is how long a drop may go unreported.
 const dropPeriod = 100 * time.Millisecond
 
-// drops is what a subscription knows of messages that nats.go has dropped for
-// it. nats.go says once that it drops, and counts on. So there is a look at its
-// count every dropPeriod while messages are in hand, also behind a handler that
-// blocks, and nothing at all while there are none.
+// drops tracks the messages that nats.go has dropped for a subscription.
+// nats.go reports only the first drop and then just counts. So its count is
+// checked every dropPeriod while messages are being handled, even behind a
+// handler that blocks, and not at all while there are none.
 type drops struct {
-	armed atomic.Bool // a look will be taken
+	armed atomic.Bool // a check is scheduled
 
 	mu      sync.Mutex
-	told    int // drops told so far
+	told    int // drops reported so far
 	timer   *time.Timer
 	stopped bool
 
-	looking sync.Mutex // held for a look
+	looking sync.Mutex // held during a check
 }
 
 // watchDrops is called when a message has begun.
@@ -48,7 +48,7 @@ func (d *drops) arm(look func()) {
 	}
 }
 
-// stop joins a look under way, whose hook may be running.
+// stop joins a check in progress, whose hook may be running.
 func (d *drops) stop() {
 	d.looking.Lock()
 	defer d.looking.Unlock()
@@ -60,8 +60,8 @@ func (d *drops) stop() {
 	}
 }
 
-// look tells what was dropped, and provides for the next look if there is
-// something in hand.
+// look reports dropped messages, and schedules the next check if a message is
+// being handled.
 func (s *subscription) look() {
 	s.drops.looking.Lock()
 	defer s.drops.looking.Unlock()
@@ -72,8 +72,8 @@ func (s *subscription) look() {
 	}
 }
 
-// tellDrops tells the drops that nats.go has counted since the last time. It
-// counts no more once the native subscription is gone.
+// tellDrops reports the drops that nats.go has counted since the last time.
+// nats.go no longer counts once the native subscription is gone.
 func (s *subscription) tellDrops() {
 	total, err := s.native.Dropped()
 	if err != nil {
@@ -89,8 +89,8 @@ func (s *subscription) tellDrops() {
 	}
 }
 
-// tellHeadersLost tells that a message comes without the headers that it had.
+// tellHeadersLost reports that a message is delivered without its headers.
 func (s *subscription) tellHeadersLost() {
-	err := fmt.Errorf("a message's headers cannot be parsed, and it is delivered without them: %w", nats.ErrBadHeaderMsg)
+	err := fmt.Errorf("a message's headers cannot be parsed; it is delivered without them: %w", nats.ErrBadHeaderMsg)
 	s.dispatcher.Tell(s.broker.failure("receive", s.name, err))
 }

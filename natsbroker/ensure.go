@@ -12,12 +12,12 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// EnsureStream creates a stream if there is none of that name, or else compares
-// it with cfg and reports the differences, changing nothing. Numbers, durations,
-// texts and lists that cfg leaves at zero are the server's to choose and are not
-// compared; policies and switches are, since their zero values mean something. Of
-// Metadata only the keys of cfg are compared. It may be called by several
-// processes at once.
+// EnsureStream creates a stream if there is none of that name; otherwise it
+// compares the existing one with cfg and reports the differences, changing
+// nothing. Numbers, durations, strings and lists that are zero in cfg are left
+// to the server and not compared; policies and switches are compared, since
+// their zero values are meaningful. Of Metadata only the keys in cfg are
+// compared. Several processes may call it at once.
 func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (broker.Ensured, error) {
 	const op = "ensure stream"
 	if err := j.ready(ctx, op, cfg.Name); err != nil {
@@ -41,11 +41,12 @@ func (j *JetStream) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig
 }
 
 // EnsureConsumer creates a durable pull consumer if there is none of that name
-// (cfg.Durable, or cfg.Name), or else compares it with cfg as EnsureStream does.
-// The stream must exist, and a filter match one of its subjects: the server would
-// take one by which nothing is ever delivered. [DeadLetters].Metadata adds a
-// dead-letter subject, which the consumer must not deliver and a stream must have, as
-// far as that can be found out; max_deliver must be above MaxAttempts, or no limit.
+// (cfg.Durable or cfg.Name); otherwise it compares the existing one with cfg as
+// EnsureStream does. The stream must exist, and a filter must match one of its
+// subjects: the server would accept a filter that never delivers anything.
+// [DeadLetters].Metadata adds a dead-letter subject, which the consumer must
+// not deliver and a stream must capture, as far as that can be determined;
+// max_deliver must be above MaxAttempts or unlimited.
 func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (broker.Ensured, error) {
 	const op = "ensure consumer"
 	if cfg.Durable == "" {
@@ -86,7 +87,7 @@ func (j *JetStream) EnsureConsumer(ctx context.Context, stream string, cfg jetst
 	}, cfg)
 }
 
-// checkFilter refuses a filter by which nothing is delivered.
+// checkFilter refuses a filter that delivers nothing.
 func (j *JetStream) checkFilter(ctx context.Context, op, name, stream string, c *jetstream.ConsumerConfig) error {
 	if len(filters(c)) == 0 {
 		return nil
@@ -102,8 +103,8 @@ func (j *JetStream) checkFilter(ctx context.Context, op, name, stream string, c 
 	return nil
 }
 
-// ensure reads, and creates what is not there. If somebody else has created it
-// meanwhile it is read again.
+// ensure reads the configuration, and creates the stream or consumer if it is
+// missing. If another process has created it in the meantime, it is read again.
 func (j *JetStream) ensure(op, name string, read func() (any, error), create func() error, want any) (broker.Ensured, error) {
 	for tries := 0; ; tries++ {
 		has, err := read()
@@ -124,7 +125,8 @@ func (j *JetStream) ensure(op, name string, read func() (any, error), create fun
 	}
 }
 
-// settings are the fields of a configuration by the names of JetStream's API.
+// settings returns the fields of a configuration by their names in JetStream's
+// API.
 func settings(config any) natsrules.Settings {
 	s := natsrules.Settings{}
 	v := reflect.ValueOf(config)

@@ -48,8 +48,8 @@ var categories = []struct {
 	{nats.ErrTimeout, broker.ErrUnavailable, true},
 }
 
-// classify returns the category of a native error, nil if none fits, as for a
-// context's error, which matches as itself.
+// classify returns the category of a native error, or nil if none fits, as for
+// a context's error, which matches as itself.
 func classify(err error) (retryable bool, kind error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false, nil
@@ -65,7 +65,7 @@ func classify(err error) (retryable bool, kind error) {
 	return false, nil
 }
 
-// failure is a native error as the caller of op sees it.
+// failure wraps a native error for the caller of op.
 func failure(op, subject string, err error) *broker.Error {
 	retryable, kind := classify(err)
 	return &broker.Error{
@@ -73,8 +73,8 @@ func failure(op, subject string, err error) *broker.Error {
 	}
 }
 
-// failure adds why the connection was closed, if it was, and why nothing waits
-// for it.
+// failure adds why the connection was closed, if it was, and why nothing can
+// wait for it.
 func (b *Broker) failure(op, subject string, err error) *broker.Error {
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed):
@@ -85,7 +85,8 @@ func (b *Broker) failure(op, subject string, err error) *broker.Error {
 	return failure(op, subject, err)
 }
 
-// uncertain is a failure of something that may have taken effect, or still may.
+// uncertain returns the failure of an operation that may have taken effect, or
+// still may.
 func (b *Broker) uncertain(op, subject string, err error) *broker.Error {
 	e := b.failure(op, subject, err)
 	e.OutcomeUnknown = true

@@ -9,14 +9,14 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Flush makes a round trip: the server has read everything that was published
-// before on this connection. While the connection is down it waits for the
-// reconnect, within ctx.
+// Flush makes a round trip: when it returns, the server has read everything
+// published before on this connection. While the connection is down, Flush
+// waits for the reconnect, within ctx.
 //
-// If the connection was lost since the last Flush with messages on it that
-// nobody had confirmed, nobody knows whether those arrived: the error then is a
-// [*LossError] with their number and matches [broker.ErrOutcomeUnknown], once for
-// each such loss, although the connection works again.
+// If the connection was lost since the last Flush with unconfirmed messages on
+// it, nobody knows whether those arrived: the error is then a [*LossError] with
+// their number and matches [broker.ErrOutcomeUnknown], once for each such loss,
+// although the connection works again.
 func (b *Broker) Flush(ctx context.Context) error {
 	const op = "flush"
 	if err := b.ready(ctx, op, ""); err != nil {
@@ -34,7 +34,7 @@ func (b *Broker) flush(ctx context.Context, op string) error {
 	return b.lossError(op)
 }
 
-// lossError is what was lost and not told by a flush yet; nil if nothing was.
+// lossError returns the losses that no flush has reported yet, or nil.
 func (b *Broker) lossError(op string) error {
 	lost := b.ledger.forFlush()
 	if lost == (Loss{}) {
@@ -46,7 +46,7 @@ func (b *Broker) lossError(op string) error {
 	}
 }
 
-// roundTrip returns when the server has read what was sent before. ctx has a
+// roundTrip returns when the server has read everything sent before. ctx has a
 // deadline.
 func (b *Broker) roundTrip(ctx context.Context) error {
 	before := b.ledger.mark()
@@ -57,8 +57,8 @@ func (b *Broker) roundTrip(ctx context.Context) error {
 	return nil
 }
 
-// flushError: nats.go reports a connection that was lost during a flush as
-// closed, although it reconnects.
+// flushError corrects nats.go, which reports a connection lost during a flush
+// as closed, although it reconnects.
 func (b *Broker) flushError(err error) error {
 	if errors.Is(err, nats.ErrConnectionClosed) && !b.conn.IsClosed() {
 		return nats.ErrDisconnected
@@ -75,8 +75,8 @@ func (b *Broker) flushAtClose(ctx context.Context) error {
 	return b.flush(ctx, "close")
 }
 
-// Ping makes one round trip. While the connection is down it fails at once
-// with [broker.ErrUnavailable], on a closed one with [broker.ErrClosed].
+// Ping makes one round trip. While the connection is down it fails at once with
+// [broker.ErrUnavailable], and on a closed one with [broker.ErrClosed].
 func (b *Broker) Ping(ctx context.Context) error {
 	const op = "ping"
 	if err := b.ready(ctx, op, ""); err != nil {

@@ -14,15 +14,17 @@ import (
 
 var _ broker.Gatherer = (*Broker)(nil)
 
-// Gather asks with an inbox of its own. In a cluster, and where other
-// subscriptions overlap the subject, what [Broker.Request] says of
-// ErrNoResponders holds here too: silence until the deadline may take its place.
-// A subject that a stream captures is answered by the stream as well: that answer
-// is yielded as a [*StrayAckError], counts as an answer, and is not the end.
+// Gather uses an inbox of its own. In a cluster, and where other subscriptions
+// overlap the subject, the limitation of ErrNoResponders described at
+// [Broker.Request] applies here too: silence until the deadline may take its
+// place. If a stream captures the subject, the stream answers as well: that
+// answer is yielded as a [*StrayAckError], counts as an answer, and does not
+// end the loop.
 //
-// Where the connection was lost after the question, or is down at the end, silence
-// and the deadline tell nothing: the last error matches [broker.ErrUnavailable] then,
-// or [broker.ErrClosed], and [broker.ErrOutcomeUnknown].
+// If the connection was lost after the question was sent, or is down at the
+// end, silence and the deadline prove nothing: the last error then matches
+// [broker.ErrUnavailable] or [broker.ErrClosed], and
+// [broker.ErrOutcomeUnknown].
 func (b *Broker) Gather(ctx context.Context, m broker.Message, opts ...broker.GatherOption) iter.Seq2[*broker.Delivery, error] {
 	return func(yield func(*broker.Delivery, error) bool) {
 		g := &gathering{broker: b, subject: m.Subject, yield: yield}
@@ -76,7 +78,7 @@ func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.Gat
 	return g.collect(ctx)
 }
 
-// collect yields the answers until one of the ends has come.
+// collect yields the answers until one of the end conditions holds.
 func (g *gathering) collect(ctx context.Context) error {
 	var silent <-chan time.Time
 	for {
@@ -115,7 +117,7 @@ func (g *gathering) take(ctx context.Context, msg *nats.Msg) (over bool, err err
 	return g.broken || g.taken == g.Replies, nil
 }
 
-// late is what the end of ctx means: an end like others, if it is a deadline and
+// late returns what the end of ctx means: a normal end, if it is a deadline and
 // no number of answers was asked for.
 func (g *gathering) late(ctx context.Context) error {
 	if g.Replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -124,7 +126,7 @@ func (g *gathering) late(ctx context.Context) error {
 	return g.broker.uncertain("gather", g.subject, ctx.Err())
 }
 
-// heard is an error if answers may have come that were not heard.
+// heard returns an error if answers may have come that were not received.
 func (g *gathering) heard() error {
 	switch b := g.broker; {
 	case b.conn.IsClosed():

@@ -10,9 +10,9 @@ import (
 
 var _ broker.HealthReporter = (*Broker)(nil)
 
-// Health implements [broker.HealthReporter]: core NATS stores nothing, so all
-// that there is to tell is what this broker's subscriptions to the subject have
-// dropped. It does no I/O.
+// Health implements [broker.HealthReporter]. Core NATS stores nothing, so it
+// reports only how many messages this broker's subscriptions to the subject
+// have dropped. It does no I/O.
 func (b *Broker) Health(ctx context.Context, destination string) (broker.Health, error) {
 	if err := b.ready(ctx, "health", destination); err != nil {
 		return broker.Health{}, err

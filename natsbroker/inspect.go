@@ -9,7 +9,7 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// What Inspect finds fault with is above these.
+// Inspect reports settings above these values.
 const (
 	slowWrite  = 10 * time.Second
 	slowNotice = 15 * time.Second
@@ -20,9 +20,10 @@ var (
 	_ broker.Inspector = (*JetStream)(nil)
 )
 
-// Inspect adds to what [broker.Check] finds of a destination what only this
-// backend can know: how soon the connection notices a failure. Those are settings
-// of whoever dialed it; one of Connect's own has none of the findings.
+// Inspect adds to what [broker.Check] finds about a destination what only this
+// backend can know: how soon the connection notices a failure. The settings
+// belong to whoever dialed the connection; one dialed by Connect with its
+// defaults has none of these findings.
 //
 //	slow-write    warning  a peer that stops reading blocks every call for longer than 10 s
 //	slow-notice   warning  a silent peer is noticed after more than 15 s, or never
@@ -39,7 +40,8 @@ func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findin
 	return b.findings(destination), nil
 }
 
-// Inspect finds what [Broker.Inspect] does: the connection is the same kind.
+// Inspect reports the same findings as [Broker.Inspect]: the connection is of
+// the same kind.
 func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
 	if err := j.ready(ctx, "inspect", destination); err != nil {
 		return nil, err
@@ -47,7 +49,7 @@ func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Fin
 	return j.core.findings(destination), nil
 }
 
-// findings are those of the connection, told of a destination.
+// findings returns the findings on the connection for a destination.
 func (b *Broker) findings(destination string) broker.Findings {
 	var found broker.Findings
 	add := func(code, cause, remedy string) {
@@ -57,28 +59,28 @@ func (b *Broker) findings(destination string) broker.Findings {
 	}
 	o := &b.conn.Opts
 	if o.FlusherTimeout <= 0 || o.FlusherTimeout > slowWrite {
-		add("slow-write", "a write to a peer that does not read, and every call on the connection meanwhile, may take "+
-			limit(o.FlusherTimeout)+" (nats.FlusherTimeout of the connection)", "dial with nats.FlusherTimeout(5*time.Second), or by Connect")
+		add("slow-write", "a write to a peer that does not read, and every other call on the connection, may take "+
+			limit(o.FlusherTimeout)+" (nats.FlusherTimeout of the connection)", "dial with nats.FlusherTimeout(5*time.Second), or use Connect")
 	}
 	if notice := o.PingInterval * time.Duration(o.MaxPingsOut+1); o.PingInterval <= 0 || notice > slowNotice {
-		add("slow-notice", "messages may go to a server that is silent "+limit(notice)+
-			" before that is noticed (nats.PingInterval and nats.MaxPingsOutstanding of the connection)", "dial with nats.PingInterval(3*time.Second), or by Connect")
+		add("slow-notice", "messages may go to a silent server for "+limit(notice)+
+			" before that is noticed (nats.PingInterval and nats.MaxPingsOutstanding of the connection)", "dial with nats.PingInterval(3*time.Second), or use Connect")
 	}
 	switch {
 	case !o.AllowReconnect:
 		add("gives-up", "the connection is closed for good when it is lost (nats.NoReconnect of the connection)",
-			"dial without nats.NoReconnect, or by Connect")
+			"dial without nats.NoReconnect, or use Connect")
 	case o.MaxReconnect >= 0:
 		add("gives-up", fmt.Sprintf("the connection is closed for good after %d attempts to reach a server again (nats.MaxReconnects of the connection)", o.MaxReconnect),
-			"dial with nats.MaxReconnects(-1), or by Connect")
+			"dial with nats.MaxReconnects(-1), or use Connect")
 	}
 	return found
 }
 
-// limit words a time-out, of which 0 and below are none.
+// limit formats a timeout, where 0 and below mean none.
 func limit(d time.Duration) string {
 	if d <= 0 {
-		return "for ever"
+		return "an unlimited time"
 	}
 	return d.String()
 }

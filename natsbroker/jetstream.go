@@ -17,35 +17,37 @@ import (
 	"github.com/candidmq/candidmq/internal/subscriptions"
 )
 
-// JetStream is NATS with streams, on one connection: what is published is
-// stored and acknowledged, and what is received is leased until it is deleted.
-// Make one with NewJetStream or ConnectJetStream.
+// JetStream is NATS with streams, on one connection: published messages are
+// stored and acknowledged, and received ones are leased until they are deleted.
+// Create one with NewJetStream or ConnectJetStream.
 //
-// It is no Requester and no Responder, because a stream answers a request with
+// It is not a Requester or a Responder, because a stream answers a request with
 // its own acknowledgement. [broker.As] finds both roles: they are those of the
 // core [Broker] on the same connection, for subjects that no stream captures.
 //
 // # Addresses
 //
-// Publishing takes a subject, receiving a consumer, written "stream/consumer";
-// [JetStreamOptions].Subjects and Queues give both a name. Where one name is in
-// both tables, Publish, Receive, Subscribe and Describe all take it. Describe
-// and Subscribe take either kind; what has the form of two names with one slash
-// between them is a consumer. A subject of that form needs a name in Subjects.
+// Publishing takes a subject; receiving takes a consumer, written
+// "stream/consumer". [JetStreamOptions].Subjects and Queues give either a name.
+// If one name is in both tables, Publish, Receive, Subscribe and Describe all
+// accept it. Describe and Subscribe take either kind of address; one that has
+// the form of two names with one slash between them is a consumer. A subject of
+// that form needs a name in Subjects.
 //
 // # Concurrency
 //
 // All methods may be called concurrently. Calls of Publish share the
-// connection: those of many goroutines pipeline by themselves, up to
-// MaxInFlight. Of each consumer that was received from, up to eight inboxes are
-// kept for the next receives. A JetStream has no goroutine of its own while
-// nothing is subscribed; a subscription has the two of [broker.Consume], and one without a
-// Group one more, which removes its consumer. With [broker.Ordered] it has two in all.
+// connection: those of many goroutines are pipelined, up to MaxInFlight. For
+// each consumer that was received from, up to eight inboxes are kept for the
+// next receives. A JetStream has no goroutine of its own while nothing is
+// subscribed; a subscription has the two of [broker.Consume], and one without a
+// Group has one more, which removes its consumer. With [broker.Ordered] it has
+// two in all.
 type JetStream struct {
 	core    *Broker
 	conn    *nats.Conn
 	api     jetstream.JetStream
-	prefix  string // of the subjects of JetStream's API, with its dot
+	prefix  string // of the subjects of JetStream's API, with the trailing dot
 	options JetStreamOptions
 	logger  *slog.Logger
 	answers answers
@@ -53,7 +55,7 @@ type JetStream struct {
 
 	mu     sync.Mutex
 	queues map[consumerName]*queue
-	groups map[consumerName]string // by whom consumers are read that have a name of the caller's
+	groups map[consumerName]string // the group that reads each consumer known by a name of the caller's
 
 	subs    subscriptions.Set
 	tasks   sync.WaitGroup
@@ -105,7 +107,7 @@ func ConnectJetStream(ctx context.Context, servers string, o *JetStreamOptions, 
 	return j, nil
 }
 
-// newJetStream takes options that are checked.
+// newJetStream takes options that have been checked.
 func newJetStream(core *Broker, o *JetStreamOptions) (*JetStream, error) {
 	j := &JetStream{core: core, conn: core.conn, options: *o, logger: core.logger, queues: map[consumerName]*queue{}, groups: map[consumerName]string{}}
 	j.options.Subjects = maps.Clone(o.Subjects)
@@ -129,15 +131,15 @@ func newJetStream(core *Broker, o *JetStreamOptions) (*JetStream, error) {
 	return j, nil
 }
 
-// Conn returns the connection, for what this package does not offer.
+// Conn returns the connection, for features that this package does not offer.
 func (j *JetStream) Conn() *nats.Conn { return j.conn }
 
-// API returns nats.go's own JetStream client on the same connection, for what
-// this package does not offer.
+// API returns nats.go's own JetStream client on the same connection, for
+// features that this package does not offer.
 func (j *JetStream) API() jetstream.JetStream { return j.api }
 
-// As finds [broker.Requester], [broker.Responder] and [broker.Gatherer], which are
-// the core Broker's: for subjects that no stream captures.
+// As finds [broker.Requester], [broker.Responder] and [broker.Gatherer], which
+// are those of the core Broker, for subjects that no stream captures.
 func (j *JetStream) As(target any) bool {
 	switch t := target.(type) {
 	case *broker.Requester:
@@ -160,14 +162,14 @@ func (j *JetStream) As(target any) bool {
 }
 
 // Close drains the subscriptions, removes the consumers of those without a
-// Group, and flushes. A Receive that waits ends with [broker.ErrClosed], and gives
-// back what comes for it just then; what was received before and not settled comes
-// again when its lease ends. A
-// publish whose answer is still awaited then ends with an error that matches
-// [broker.ErrOutcomeUnknown] too. A connection that ConnectJetStream dialed is
-// closed; one given to NewJetStream stays open. If ctx ends before all consumers
-// are removed, Close waits half a second more where there is a connection, and
-// returns; on one that stays open the removals go on for up to five seconds.
+// Group, and flushes. A waiting Receive ends with [broker.ErrClosed] and gives
+// back messages that arrive for it at that moment; messages received before and
+// not settled come again when their leases end. A publish still waiting for its
+// answer ends with an error that also matches [broker.ErrOutcomeUnknown]. A
+// connection that ConnectJetStream dialed is closed; one given to NewJetStream
+// stays open. If ctx ends before all consumers are removed, Close waits half a
+// second more if there is a connection, and returns; on a connection that stays
+// open the removals continue for up to five seconds.
 func (j *JetStream) Close(ctx context.Context) error {
 	err := j.subs.Close(ctx)
 	j.release.Do(func() {
@@ -183,13 +185,13 @@ func (j *JetStream) Close(ctx context.Context) error {
 	return errors.Join(err, j.core.Close(ctx))
 }
 
-// removeGrace is what the removal of consumers may take when the context of Close
-// has ended, perhaps by a handler that hangs: a round trip on a connection that
-// works.
+// removeGrace is how long the removal of consumers may take when the context of
+// Close has ended, perhaps because a handler hangs: a round trip on a working
+// connection.
 const removeGrace = 500 * time.Millisecond
 
-// awaitTasks waits for the removal of consumers, and for what is given back or put to
-// rest. Each is bounded by a time-out of its own.
+// awaitTasks waits for consumers being removed, and for messages being given
+// back or dead-lettered. Each task is bounded by a timeout of its own.
 func (j *JetStream) awaitTasks(ctx context.Context) error {
 	over := make(chan struct{})
 	go func() {
@@ -213,8 +215,8 @@ func (j *JetStream) awaitTasks(ctx context.Context) error {
 	}
 }
 
-// Ping asks JetStream for the account's figures: one round trip to whichever
-// server leads. It needs the permission to publish to $JS.API.INFO. While the
+// Ping reads the account's statistics from JetStream: one round trip to the
+// current leader. It needs permission to publish to $JS.API.INFO. While the
 // connection is down it fails at once.
 func (j *JetStream) Ping(ctx context.Context) error {
 	const op = "ping"
@@ -230,20 +232,21 @@ func (j *JetStream) Ping(ctx context.Context) error {
 	return nil
 }
 
-// known are the consumers that the broker was asked for.
+// known returns the consumers that the broker was asked for.
 func (j *JetStream) known() []*queue {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Collect(maps.Values(j.queues))
 }
 
-// Flush makes a round trip: the server has read all that was sent before on this
-// connection. What Publish has returned for is stored already; with Unconfirmed,
-// Flush says that deletes and releases have arrived. If the connection was lost
-// since the last Flush, nobody knows whether those that were sent before did: the
-// error is a [*LossError] then, once, as that of [Broker.Flush]. Its number counts
-// all that was sent on the connection and confirmed by no Flush, messages included
-// whose publish was acknowledged.
+// Flush makes a round trip: when it returns, the server has read everything
+// sent before on this connection. Messages for which Publish has returned are
+// already stored; with Unconfirmed, Flush confirms that deletes and releases
+// have arrived. If the connection was lost since the last Flush, nobody knows
+// whether those sent before the loss arrived: the error is then a [*LossError],
+// once, as for [Broker.Flush]. Its number counts everything sent on the
+// connection that no Flush confirmed, including messages whose publish was
+// acknowledged.
 func (j *JetStream) Flush(ctx context.Context) error {
 	const op = "flush"
 	if err := j.ready(ctx, op, ""); err != nil {
@@ -261,7 +264,7 @@ func (j *JetStream) Flush(ctx context.Context) error {
 	return err
 }
 
-// down is why there is no connection.
+// down returns why there is no connection.
 func (j *JetStream) down() error {
 	if j.conn.IsClosed() {
 		return nats.ErrConnectionClosed
@@ -269,7 +272,7 @@ func (j *JetStream) down() error {
 	return nats.ErrDisconnected
 }
 
-// ready refuses a call on a closed broker or with a context that has ended.
+// ready returns an error if the broker is closed or the context has ended.
 func (j *JetStream) ready(ctx context.Context, op, name string) error {
 	if j.life.Err() != nil {
 		return j.closed(op, name)
@@ -288,8 +291,9 @@ func (j *JetStream) withDeadline(ctx context.Context) (context.Context, context.
 	return context.WithTimeout(ctx, j.options.RequestTimeout)
 }
 
-// until is a channel for what a context without a deadline may take at most,
-// nil for one with a deadline. stop frees the timer.
+// until returns a channel that fires after the longest time that a context
+// without a deadline may take, or nil if ctx has a deadline. stop frees the
+// timer.
 func (j *JetStream) until(ctx context.Context) (late <-chan time.Time, stop func() bool) {
 	if _, ok := ctx.Deadline(); ok {
 		return nil, func() bool { return false }

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// answers is one subscription for the answers to everything that a JetStream
-// asks: acknowledgements of publishes, confirmations of settlements. One inbox
-// for all lets a call send many requests before it waits for the first answer.
+// answers is one subscription for the answers to all requests of a JetStream:
+// acknowledgements of publishes and confirmations of settlements. A single
+// inbox lets a call send many requests before it waits for the first answer.
 type answers struct {
 	conn    *nats.Conn
 	stopped chan struct{}
@@ -31,8 +31,8 @@ type answers struct {
 type slot struct {
 	to    taker
 	index int
-	// ack: only JetStream's own acknowledgement counts. A responder on the same
-	// subject may answer first, or as well, and is not listened to.
+	// ack means that only JetStream's own acknowledgement counts. A responder
+	// on the same subject may answer first, or as well, and is ignored.
 	ack bool
 }
 
@@ -42,8 +42,8 @@ type taker interface {
 	take(index int, msg *nats.Msg)
 }
 
-// oneByOne is a taker whose owner looks at each answer when it comes. It has
-// room for all.
+// oneByOne is a taker whose owner looks at each answer as it comes. It has room
+// for all of them.
 type oneByOne chan answer
 
 type answer struct {
@@ -65,8 +65,8 @@ func (a *answers) init(nc *nats.Conn) {
 	a.waiting = map[uint64]slot{}
 }
 
-// expect reserves the answers to one request, at an address that nothing else
-// has had: there may be several, of which only one counts.
+// expect reserves an address that nothing else has used for the answers to one
+// request: there may be several, of which only one counts.
 func (a *answers) expect(s slot) (address, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -78,7 +78,7 @@ func (a *answers) expect(s slot) (address, error) {
 	return to, nil
 }
 
-// address makes one. The caller holds mu.
+// address creates an address. The caller holds mu.
 func (a *answers) address() address {
 	a.last++
 	var room [64]byte // on the stack: one allocation for the whole
@@ -106,8 +106,9 @@ func (a *answers) open() error {
 	return nil
 }
 
-// end ends every wait: the subscription is gone, mostly because the connection
-// was closed for good. Of one that is lost and made again an answer may still come.
+// end ends every wait: the subscription is gone, usually because the connection
+// was closed for good. On one that is lost and re-established, an answer may
+// still come.
 func (a *answers) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -182,8 +183,8 @@ const (
 	idleHeartbeat  = "100"
 )
 
-// What the acknowledgements of a stream begin with, that of a refusal with the
-// error. All name the stream.
+// Prefixes of a stream's acknowledgements; that of a refusal has the error. All
+// name the stream.
 var (
 	ackBegin     = []byte(`{"stream":"`)
 	refusalBegin = []byte(`{"error":{"code":`)
@@ -191,7 +192,7 @@ var (
 	refusalOf    = []byte(`"stream":"`)
 )
 
-// isAck reports whether a message has the form of an answer of JetStream. Other
+// isAck reports whether a message has the form of a JetStream answer. Other
 // services answer in JSON too, and with errors.
 func isAck(msg *nats.Msg) bool {
 	if len(msg.Data) == 0 {
@@ -201,7 +202,7 @@ func isAck(msg *nats.Msg) bool {
 		bytes.HasPrefix(msg.Data, refusalBegin) && bytes.Contains(msg.Data, refusalOf)
 }
 
-// unanswered reports whether the server said that nobody takes the request.
+// unanswered reports whether the server reported that nobody takes the request.
 func unanswered(msg *nats.Msg) bool {
 	return len(msg.Data) == 0 && msg.Header.Get(statusHeader) == noResponders
 }

@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	// pullSlack is how much later than promised the end of a request, or the
-	// rest of a batch, may come before it is taken for lost.
+	// pullSlack is how late the end of a request, or the rest of a batch, may
+	// come before it is considered lost.
 	pullSlack = 2 * time.Second
-	// shortSlack is how long a request may be without an answer that does not wait
-	// for messages.
+	// shortSlack is how long a request that does not wait for messages may go
+	// without an answer.
 	shortSlack = 100 * time.Millisecond
-	// firstQuiet is how long it may be quiet within a batch before the consumer is
-	// asked why.
+	// firstQuiet is how long it may be quiet within a batch before the consumer
+	// is asked why.
 	firstQuiet = 10 * time.Millisecond
-	// restFlush bounds taking in what was on its way when a request is given up.
+	// restFlush bounds receiving the messages in transit when a request is
+	// given up.
 	restFlush = time.Second
 )
 
@@ -31,15 +32,16 @@ var (
 	errHeldBack = errors.New("max_ack_pending holds back the rest of the batch")
 )
 
-// asking is one request for messages on its way. The server ends it with a word
-// where there are fewer messages than were asked for, and after a message that
-// word alone says that no more are to come: a gap between two messages may be
-// a slow link, and what is given up then is leased to nobody.
+// asking is one request for messages in progress. If there are fewer messages
+// than were asked for, the server ends the request with a status, and after a
+// message only that status means that no more will come: a gap between two
+// messages may be a slow link, and messages given up in it are leased to
+// nobody.
 //
-// One case has no such word. A server that max_ack_pending keeps from sending
-// the rest leaves the request open until it expires or somebody settles. So where
-// it is quiet within a batch the consumer is asked for its state, whose answer
-// comes to the same inbox.
+// One case has no such status. A server that max_ack_pending keeps from sending
+// the rest leaves the request open until it expires or a message is settled. So
+// when it is quiet within a batch, the consumer is asked for its state, and the
+// answer comes to the same inbox.
 type asking struct {
 	*receive
 	*puller
@@ -52,8 +54,8 @@ type asking struct {
 	pulled
 }
 
-// collect takes what comes until the server has said that it was all. patience is
-// for the first of it.
+// collect takes messages until the server has reported the end. patience is for
+// the first message.
 func (a *asking) collect(ctx context.Context, patience time.Duration) error {
 	a.timer.Reset(patience)
 	for {
@@ -70,7 +72,8 @@ func (a *asking) collect(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// next waits for a message of the server's, or the word that ends the request.
+// next waits for a message from the server, or the status that ends the
+// request.
 func (a *asking) next(ctx context.Context) (*nats.Msg, error) {
 	for {
 		msg, err := a.await(ctx)
@@ -92,13 +95,13 @@ func (a *asking) next(ctx context.Context) (*nats.Msg, error) {
 	}
 }
 
-// last is the consumer's own number of the last message that came.
+// last is the consumer's own number of the last message received.
 func (a *asking) last() uint64 {
 	at, _ := parsePosition(a.msgs[len(a.msgs)-1].Reply)
 	return at.consumed
 }
 
-// await waits for what the server sends.
+// await waits for the server's next message.
 func (a *asking) await(ctx context.Context) (*nats.Msg, error) {
 	select {
 	case msg := <-a.from:
@@ -133,7 +136,7 @@ func (a *asking) mayBeHeld() bool {
 	return len(a.msgs) > 0 && a.facts.maxPending > 0 && !a.asked && a.quiet < pullSlack
 }
 
-// quietFor is how long it may be quiet after a message.
+// quietFor returns how long it may be quiet after a message.
 func (a *asking) quietFor() time.Duration {
 	if a.mayBeHeld() {
 		return a.quiet
@@ -141,7 +144,7 @@ func (a *asking) quietFor() time.Duration {
 	return pullSlack
 }
 
-// askState asks for the consumer's state, if that may tell why it is quiet.
+// askState asks for the consumer's state, if that may explain the quiet.
 func (a *asking) askState() bool {
 	if !a.mayBeHeld() {
 		return false
@@ -150,13 +153,15 @@ func (a *asking) askState() bool {
 	return a.asked
 }
 
-// isState tells the consumer's state from a delivery, which has a reply address.
+// isState distinguishes the consumer's state from a delivery, which has a reply
+// address.
 func (a *asking) isState(msg *nats.Msg) bool {
 	return a.asked && msg.Reply == "" && len(msg.Data) > 0
 }
 
-// readState reads whether as many messages are leased as may be, and how many the
-// consumer has sent. An answer that is not understood says nothing.
+// readState reads whether the consumer has as many leased messages as it may,
+// and how many messages it has sent. An answer that cannot be parsed means
+// neither.
 func readState(msg *nats.Msg) (full bool, delivered uint64) {
 	var state struct {
 		Pending   int `json:"num_ack_pending"`
@@ -171,7 +176,7 @@ func readState(msg *nats.Msg) (full bool, delivered uint64) {
 	return err == nil && state.Config.MaxPending > 0 && state.Pending >= state.Config.MaxPending, state.Delivered.Consumer
 }
 
-// over is the end of a request that the server told.
+// over records the end of a request as reported by the server.
 func (a *asking) over(err error) {
 	if !a.asked && (err == nil || a.noWait && errors.Is(err, errOthersWait)) {
 		a.keep(a.queue, a.puller)
@@ -196,10 +201,10 @@ func (a *asking) take(msg *nats.Msg) (over bool, err error) {
 	return true, statusError(word, msg.Header.Get("Description"))
 }
 
-// leasedSince is the moment from which a lease is counted whose message comes now.
-// The server counts from when it sent the message, which was after it was asked: that
-// moment is safe, unless the message has been waited for and little of the lease would
-// be left.
+// leasedSince returns the moment from which the lease of a message arriving now
+// is counted. The server counts from when it sent the message, which was after
+// the request: that moment is safe, unless the message has been waited for and
+// little of the lease would be left.
 func (a *asking) leasedSince(now time.Time) time.Time {
 	if now.Sub(a.sent) < a.facts.lease(1)/4 {
 		return a.sent
@@ -207,12 +212,13 @@ func (a *asking) leasedSince(now time.Time) time.Time {
 	return now
 }
 
-// giveUp ends a request that is not over. What the server has sent by then is
-// taken in, since it is leased to nobody else: the round trip comes after it.
+// giveUp ends a request that is not over. Messages that the server has sent by
+// then are received, since they are leased to nobody else: the round trip comes
+// after them.
 func (a *asking) giveUp() {
 	if a.conn.IsConnected() && a.sub.Drain() == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), restFlush)
-		_ = a.conn.FlushWithContext(ctx) // what it does not bring comes again
+		_ = a.conn.FlushWithContext(ctx) // messages that it does not bring come again
 		cancel()
 	}
 	a.discard(a.puller)
@@ -228,9 +234,10 @@ func (a *asking) giveUp() {
 	}
 }
 
-var errOthersWait = errors.New("other requests wait for what there is")
+var errOthersWait = errors.New("other requests are waiting for the messages")
 
-// statusError is what the server says in place of messages.
+// statusError returns the error for a status that the server sends in place of
+// messages.
 func statusError(word, description string) error {
 	switch {
 	case word == noMessages:
@@ -247,12 +254,13 @@ func statusError(word, description string) error {
 	return &pullError{word + " " + description}
 }
 
-// pullError is another word of the server's, such as "409 Leadership Change".
+// pullError is any other status from the server, such as "409 Leadership
+// Change".
 type pullError struct{ text string }
 
 func (e *pullError) Error() string { return "the server answered: " + e.text }
 
-// kind is ErrUnavailable for what passes by itself, such as a change of leader.
+// kind is ErrUnavailable for transient errors, such as a change of leader.
 func (e *pullError) kind() error {
 	if strings.Contains(e.text, "Exceeded") { // MaxWaiting, mostly
 		return broker.ErrThrottled

@@ -16,7 +16,7 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// The error codes that concern atomic batches as a whole.
+// Error codes that concern atomic batches as a whole.
 const (
 	codeAtomicDisabled = 10174
 	codeAtomicHeader   = 10177
@@ -24,28 +24,31 @@ const (
 )
 
 // PublishAtomic stores all of the messages or none, in slice order and with no
-// other message between them; nobody is delivered one before all are stored.
-// The receipts have a sequence number each.
+// other message between them; no message is delivered before all are stored.
+// Each receipt has its own sequence number.
 //
-// All subjects must be those of one stream, which has allow_atomic (nats-server
-// 2.12); otherwise it is an [*broker.UnsupportedError], and nothing was sent. A
-// batch has at most 1,000 messages, and each of them the limits of a single one.
-// A Delay is unsupported, and so are several subjects on a stream that has
-// discard_new_per_subject together with max_msgs or max_bytes, of which nats-server
-// 2.15 may store a part. Whether the stream allows it is asked for each batch, by
-// STREAM.LIST, since a server without the feature would store single messages.
+// All subjects must belong to one stream, which must have allow_atomic
+// (nats-server 2.12); otherwise the error is a [*broker.UnsupportedError], and
+// nothing was sent. A batch has at most 1,000 messages, each with the limits of
+// a single message. A Delay is unsupported, as are several subjects on a stream
+// that has discard_new_per_subject together with max_msgs or max_bytes, of
+// which nats-server 2.15 may store a part. Each batch checks by STREAM.LIST
+// whether the stream allows it, since a server without the feature would store
+// single messages.
 //
-// The error is one for the whole batch, but for messages that are refused here,
-// which a [*broker.BatchError] names. A DedupID that the stream has seen within
-// its duplicate_window, or that is twice in the batch, is [ErrDuplicate], a header
-// Nats-Expected-… that does not hold [ErrExpectation]; only the first message may
-// expect a last sequence, and only the first of its subject one of the subject. A
-// stream that discards what is new counts all messages of the batch, those too that
-// would replace others. An error that matches [broker.ErrOutcomeUnknown] says
-// that the batch as a whole may be stored or not. If ctx ends before all was
-// sent nothing is stored; the server forgets what it has of the batch after ten
-// seconds, and has at most 50 open batches a stream ([broker.ErrThrottled]).
-// MaxInFlight counts a batch as one; StreamWait does not apply.
+// The error is one for the whole batch, except for messages refused before
+// sending, which a [*broker.BatchError] names. A DedupID that the stream has
+// seen within its duplicate_window, or that occurs twice in the batch, is
+// [ErrDuplicate]; a header Nats-Expected-… that does not hold is
+// [ErrExpectation]. Only the first message may expect a last sequence, and only
+// the first message of a subject may expect one of that subject. A stream that
+// discards new messages counts all messages of the batch, even those that would
+// replace others. An error that matches [broker.ErrOutcomeUnknown] means that
+// the batch as a whole may or may not be stored. If ctx ends before all
+// messages are sent, nothing is stored; the server forgets its part of the
+// batch after ten seconds, and has at most 50 open batches per stream
+// ([broker.ErrThrottled]). MaxInFlight counts a batch as one; StreamWait does
+// not apply.
 func (j *JetStream) PublishAtomic(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	const op = "publish"
 	if err := j.ready(ctx, op, ""); err != nil || len(ms) == 0 {
@@ -109,7 +112,7 @@ func (p *jsMessage) join(id string, index int, last bool) {
 	}
 }
 
-// checkStream finds out whether one stream takes them all as a batch.
+// checkStream checks that a single stream takes all messages as a batch.
 func (b *atomicBatch) checkStream() error {
 	first := &b.messages[0]
 	info, err := b.streamOf(b.ctx, first.native)
@@ -131,8 +134,9 @@ func (b *atomicBatch) checkStream() error {
 	return s.Check(subjects)
 }
 
-// run sends all and waits for the answer to the last, which commits them. What
-// went wrong before is told by the answers before it, which come before it.
+// run sends all messages and waits for the answer to the last, which commits
+// them. Earlier errors are reported by the answers before it, which arrive
+// first.
 func (b *atomicBatch) run() ([]broker.Receipt, error) {
 	defer b.forgetAll()
 	last := len(b.messages) - 1
@@ -171,8 +175,8 @@ func (b *atomicBatch) forgetAll() {
 	}
 }
 
-// refused is why the stream did not take a message of the batch; nil if it did, and
-// where the answer is not understood.
+// refused returns why the stream did not take a message of the batch, or nil if
+// it did or if the answer cannot be parsed.
 func (b *atomicBatch) refused(a answer) error {
 	var ack pubAck
 	if err := json.Unmarshal(a.msg.Data, &ack); err == nil && ack.Error != nil {
@@ -213,13 +217,13 @@ func (b *atomicBatch) committed(msg *nats.Msg, cause error) ([]broker.Receipt, e
 }
 
 // atomicAck is the stream's answer to a commit: the last message's sequence
-// number, and how many were stored.
+// number, and the number of messages stored.
 type atomicAck struct {
 	pubAck
 	Count uint64 `json:"count"`
 }
 
-// largestHeader is the message with the largest headers.
+// largestHeader returns the message with the largest headers.
 func (b *atomicBatch) largestHeader() *jsMessage {
 	p := &b.messages[0]
 	for i := range b.messages {
@@ -230,10 +234,10 @@ func (b *atomicBatch) largestHeader() *jsMessage {
 	return p
 }
 
-// atomicRefusal is why a stream did not store a batch.
+// atomicRefusal returns why a stream did not store a batch.
 func (b *atomicBatch) atomicRefusal(p *jsMessage, api *jetstream.APIError) error {
 	switch api.ErrorCode {
-	case codeHeaderTooLarge: // told at the commit, of any of them
+	case codeHeaderTooLarge: // reported at the commit, for any of them
 		p = b.largestHeader()
 	case codeAtomicDisabled:
 		return natsrules.NoAtomic("the stream does not allow it (" + api.Error() + ")")

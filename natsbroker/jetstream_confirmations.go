@@ -7,10 +7,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// confirmations are the answers to several requests that have one answer each. Its
-// owner is woken once, when all are there; a hundred wake-ups cost more than the
-// rest of a delete of a hundred. Addresses are used again, which spares the
-// server finding out anew who listens there.
+// confirmations are the answers to several requests that have one answer each.
+// The owner is woken once, when all are there; a hundred wake-ups cost more
+// than the rest of a delete of a hundred. Addresses are reused, so the server
+// need not find out again who listens there.
 type confirmations struct {
 	missing int // answers to come, and one while requests are being sent
 	want    []wanted
@@ -30,21 +30,21 @@ func newConfirmations(n int) confirmations {
 	return confirmations{missing: 1, want: make([]wanted, n), all: make(chan struct{})}
 }
 
-// take is a [taker]'s.
+// take implements [taker].
 func (c *confirmations) take(index int, msg *nats.Msg) {
 	c.want[index].answer = msg
 	c.arrived()
 }
 
-// arrived notes that one thing less is missing.
+// arrived notes that one answer less is missing.
 func (c *confirmations) arrived() {
 	if c.missing--; c.missing == 0 {
 		close(c.all)
 	}
 }
 
-// ask reserves the answer to the request with an index and returns where it is
-// to be sent.
+// ask reserves the answer to the request with an index and returns the address
+// for it.
 func (a *answers) ask(c *confirmations, index int) (replyTo string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,8 +72,8 @@ func (a *answers) unask(c *confirmations, index int) {
 	c.arrived()
 }
 
-// collect waits for the answers to all that was asked. Those that have not come
-// then, whose addresses are not used again, it gives up.
+// collect waits for all answers. It gives up those that have not come in time,
+// and their addresses are not reused.
 func (a *answers) collect(ctx context.Context, c *confirmations, late <-chan time.Time) error {
 	a.mu.Lock()
 	c.arrived() // all requests are sent

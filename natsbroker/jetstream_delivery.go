@@ -27,10 +27,10 @@ type jsDelivery struct {
 
 var _ broker.Leased = (*jsDelivery)(nil)
 
-// newJSDelivery makes a Delivery of what came at a time.
+// newJSDelivery returns a Delivery of a message that came at a time.
 func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsDelivery {
 	d := &jsDelivery{owner: j, queue: r.queue, name: r.name, msg: msg, facts: r.facts}
-	at, _ := parsePosition(msg.Reply) // what is not understood is absent
+	at, _ := parsePosition(msg.Reply) // fields that cannot be parsed are absent
 	d.Subject = msg.Subject
 	d.Body = msg.Data
 	d.ID = messageID(r.queue.Stream, at.sequence)
@@ -54,9 +54,9 @@ func (j *JetStream) newJSDelivery(r *receive, msg *nats.Msg, now time.Time) *jsD
 
 var errHeadersLost = fmt.Errorf("the headers cannot be parsed: %w", nats.ErrBadHeaderMsg)
 
-// readHeader takes the headers that are the publisher's. What begins with Nats-
-// tells the server what to do with a message, and would tell it again if the
-// message were published anew with it.
+// readHeader takes the publisher's headers. Headers that begin with Nats- tell
+// the server what to do with a message, and would do so again if the message
+// were republished with them.
 func (d *jsDelivery) readHeader(native nats.Header) {
 	for key, values := range native {
 		switch {
@@ -72,11 +72,11 @@ func (d *jsDelivery) readHeader(native nats.Header) {
 	}
 }
 
-// LeaseEnd returns when the lease ends now. The field of that name is as of
-// receipt.
+// LeaseEnd returns when the lease currently ends. The field of that name holds
+// the end as of receipt.
 func (d *jsDelivery) LeaseEnd() time.Time { return d.Lease.LeaseEnd() }
 
-// As gives the native message for a **nats.Msg, with all its headers.
+// As sets a **nats.Msg to the native message, with all its headers.
 func (d *jsDelivery) As(target any) bool {
 	p, ok := target.(**nats.Msg)
 	if !ok || p == nil {
@@ -86,7 +86,7 @@ func (d *jsDelivery) As(target any) bool {
 	return true
 }
 
-// own returns the delivery that j made.
+// own returns the delivery that j created.
 func (j *JetStream) own(d *broker.Delivery) (*jsDelivery, error) {
 	if d == nil {
 		return nil, &broker.FieldError{Field: "Delivery", Value: "nil", Limit: "a delivery that this broker received"}

@@ -11,31 +11,32 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// The documents that fix what is constant.
+// Documents that define the constants.
 const (
 	jsDocs       = "docs.nats.io/nats-concepts/jetstream"
 	jsDocsAcks   = "docs.nats.io/nats-concepts/jetstream/consumers, acknowledgement"
 	jsDocsDedup  = "docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive, message deduplication"
 	jsDocsHeader = "the server's limit of 64 KiB, error 10097"
 	jsDocsBatch  = "PublishBatch sends single messages; PublishAtomic is for streams with allow_atomic"
-	noConsumer   = "a subject has no one consumer: describe \"stream/consumer\""
+	noConsumer   = "a subject has no single consumer: describe \"stream/consumer\""
 	noSubject    = "a consumer is not published to: describe the subject"
 )
 
 // Describe reads the configuration of a subject's stream, of a consumer, or of
-// both where one name stands for both, each time anew; see the type's comment for
-// the two kinds of addresses. The publish side is that of the subject, the
-// receive side that of the consumer; what only the other kind of address has is
-// unknown. Wildcards are refused: a wildcard has no one answer.
+// both if one name stands for both, on each call; see [JetStream] for the two
+// kinds of addresses. The publish side is that of the subject, the receive side
+// that of the consumer; facts that only the other kind of address has are
+// unknown. A wildcard has no single answer and is refused.
 //
-// A subject costs STREAM.LIST and, from nats-server 2.11 on, a trace, which asks
-// the server what it would do with a message without doing it. A consumer costs
-// CONSUMER.INFO, STREAM.INFO and, with a max_deliver, STREAM.LIST. Each needs the
-// permission to publish to the API's subject, and the trace that for the subject
-// itself. What is denied is not answered: each is waited for at most 2 s, the two of
-// a consumer and its stream together, and the facts are unknown then. While the
-// connection is down nothing is asked. A subject is [broker.ErrNotFound] only where
-// list and trace both say that no stream has it.
+// A subject takes STREAM.LIST and, from nats-server 2.11 on, a trace, which
+// asks the server what it would do with a message without doing it. A consumer
+// takes CONSUMER.INFO, STREAM.INFO and, with a max_deliver, STREAM.LIST. Each
+// needs permission to publish to the API's subject, and the trace to the
+// subject itself. Denied requests are not answered: each is waited for at most
+// 2 s, the two for a consumer and its stream together, and the facts are then
+// unknown. While the connection is down nothing is requested. A subject is
+// [broker.ErrNotFound] only if the list and the trace both say that no stream
+// has it.
 func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	const op = "describe"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -92,7 +93,7 @@ func (j *JetStream) describeSubject(ctx context.Context, s *broker.Semantics, na
 	return nil
 }
 
-// capture is what stores a subject, asked for as core NATS does.
+// capture returns what stores a subject, as core NATS finds it.
 func (j *JetStream) capture(ctx context.Context, native string) (capture, error) {
 	if !j.conn.IsConnected() {
 		return j.core.capture(ctx, native) // which asks nothing then
@@ -100,7 +101,7 @@ func (j *JetStream) capture(ctx context.Context, native string) (capture, error)
 	return readCapture(ctx, j.conn, j.api, native)
 }
 
-// storage is what a stream's configuration says of what it keeps.
+// storage adds what a stream's configuration says about storage.
 func storage(s *broker.Semantics, c *jetstream.StreamConfig) {
 	switch {
 	case c.Storage == jetstream.MemoryStorage:
@@ -131,8 +132,8 @@ func noStorage(s *broker.Semantics, why string) {
 	s.Retention, s.WhenFull = broker.Unknown[time.Duration](why), broker.Unknown[broker.Full](why)
 }
 
-// publishing is the publish side of a subject; its stream may be unknown, or
-// known by name only.
+// publishing returns the publish side of a subject; its stream may be unknown,
+// or known only by name.
 func (j *JetStream) publishing(c *capture) broker.Publishing {
 	p := broker.Publishing{
 		Offered:       broker.Known(true, jsDocs),
@@ -165,7 +166,7 @@ func (j *JetStream) publishing(c *capture) broker.Publishing {
 	return p
 }
 
-// configured adds what a stream's configuration says.
+// configured adds what a stream's configuration says about publishing.
 func configured(p *broker.Publishing, c *jetstream.StreamConfig) {
 	p.Confirm = broker.Known(broker.ConfirmStored, "no_ack")
 	p.RequestReply = broker.Known(false, "the stream's acknowledgement is a reply")
@@ -197,7 +198,8 @@ func configured(p *broker.Publishing, c *jetstream.StreamConfig) {
 	}
 }
 
-// notPublished is the publish side of an address that is only received from.
+// notPublished returns the publish side of an address that is only received
+// from.
 func notPublished() broker.Publishing {
 	return broker.Publishing{
 		Offered: broker.Known(false, noSubject), StoredBy: broker.Unknown[string](noSubject),

@@ -13,8 +13,8 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// describeConsumer adds the receive side of a consumer, and what its stream
-// keeps.
+// describeConsumer adds the receive side of a consumer, and the storage of its
+// stream.
 func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n consumerName) error {
 	s.Kind = "consumer"
 	info, config, err := j.readBoth(ctx, n)
@@ -29,7 +29,7 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	storage(s, config)
 	deletes := "a delete is confirmed by the server"
 	if j.options.Unconfirmed {
-		deletes = "a delete is not confirmed (Unconfirmed): the message of one that is lost comes again"
+		deletes = "a delete is not confirmed (Unconfirmed): if one is lost, its message comes again"
 	}
 	s.Receive = receivingFrom(&info.Config, config, deletes)
 	// With ack_policy none nothing comes again, so nothing comes too often.
@@ -40,8 +40,8 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	return nil
 }
 
-// readBoth reads a consumer and its stream, of which neither says much without the
-// other.
+// readBoth reads a consumer and its stream, neither of which says much without
+// the other.
 func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, *jetstream.StreamConfig, error) {
 	if !j.conn.IsConnected() {
 		return nil, nil, j.down()
@@ -59,21 +59,22 @@ func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.Co
 	return info, &stream.CachedInfo().Config, nil
 }
 
-// unread is why something could not be read though ctx would let it, "" where err
-// says otherwise.
+// unread returns why something could not be read although ctx allowed it, or ""
+// if err says otherwise.
 func unread(ctx context.Context, err error) string {
 	switch {
 	case ctx.Err() != nil:
 		return ""
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer, which is how a missing permission looks: " + err.Error()
+		return "no answer, as with a missing permission: " + err.Error()
 	case errors.Is(err, nats.ErrDisconnected):
 		return err.Error()
 	}
 	return ""
 }
 
-// unknownReceiving is the receive side of a consumer that could not be read.
+// unknownReceiving returns the receive side of a consumer that could not be
+// read.
 func unknownReceiving(why string) broker.Receiving {
 	return broker.Receiving{
 		Offered: broker.Unknown[bool](why), Guarantee: broker.Unknown[broker.Guarantee](why),
@@ -86,8 +87,8 @@ func unknownReceiving(why string) broker.Receiving {
 	}
 }
 
-// advisories finds the stream that keeps the notices of messages that were tried
-// too often: with it they can be found, though nothing moves them.
+// advisories finds the stream that keeps the advisories about messages
+// delivered too often: with it they can be found, though nothing moves them.
 func (j *JetStream) advisories(ctx context.Context, n consumerName) broker.Fact[string] {
 	const from = "the stream of the MAX_DELIVERIES advisory"
 	stream, err := listStream(ctx, j.api, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+n.Stream+"."+n.Name)
@@ -100,7 +101,7 @@ func (j *JetStream) advisories(ctx context.Context, n consumerName) broker.Fact[
 	return broker.Known(stream.Name, from)
 }
 
-// receivingFrom is the receive side of a consumer.
+// receivingFrom returns the receive side of a consumer.
 func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig, deletes string) broker.Receiving {
 	r := broker.Receiving{
 		Offered:      broker.Known(true, jsDocsAcks),
@@ -136,7 +137,7 @@ func receivingFrom(c *jetstream.ConsumerConfig, stream *jetstream.StreamConfig, 
 	return r
 }
 
-// shortestLease is the least that any delivery is leased for.
+// shortestLease returns the shortest lease of any delivery.
 func shortestLease(c *jetstream.ConsumerConfig) time.Duration {
 	if len(c.BackOff) == 0 {
 		return c.AckWait
@@ -144,7 +145,7 @@ func shortestLease(c *jetstream.ConsumerConfig) time.Duration {
 	return slices.Min(c.BackOff)
 }
 
-// attempts says how often a message is tried and what becomes of it then.
+// attempts sets how often a message is tried and what happens to it then.
 func attempts(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	r.MaxAttempts = broker.Unlimited[int]("max_deliver")
 	r.Exhausted = broker.None[broker.Exhausted]("max_deliver")
@@ -166,8 +167,8 @@ func attempts(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	}
 }
 
-// unleased is a consumer with ack_policy none. It still reports ack_wait and
-// max_deliver, which mean nothing then.
+// unleased describes a consumer with ack_policy none. It still reports ack_wait
+// and max_deliver, which are then meaningless.
 func unleased(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	const from = "ack_policy none"
 	r.Guarantee = broker.Known(broker.GuaranteeAtMostOnce, from)
@@ -182,8 +183,8 @@ func unleased(r *broker.Receiving, c *jetstream.ConsumerConfig) {
 	r.InFlight = broker.None[int](from)
 }
 
-// ofAnyConsumer is the receive side of a subject: what all consumers of its
-// stream have in common. stream is nil where it is not known.
+// ofAnyConsumer returns the receive side of a subject: what all consumers of
+// its stream have in common. stream is nil if it is not known.
 func ofAnyConsumer(stream *jetstream.StreamConfig) broker.Receiving {
 	r := broker.Receiving{
 		Offered: broker.Known(true, jsDocs), Guarantee: broker.Unknown[broker.Guarantee](noConsumer),

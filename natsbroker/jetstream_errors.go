@@ -11,35 +11,36 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// These are memory's too.
+// Errors shared with the memory broker.
 var (
-	// ErrExpectation is the category of a publish whose expectation did not hold:
-	// the stream, sequence or id named by a Nats-Expected header is not what the
-	// stream has. Nothing was stored.
+	// ErrExpectation is the category of a publish whose expectation did not
+	// hold: the stream, sequence or id named by a Nats-Expected header is not
+	// the stream's. Nothing was stored.
 	ErrExpectation = natsrules.ErrExpectation
-	// ErrFull marks a publish to a stream that is full and refuses what is new. Such
-	// an error matches [broker.ErrThrottled] too: once messages are deleted or grow
-	// old there is room again.
+	// ErrFull marks a publish to a stream that is full and refuses new
+	// messages. Such an error also matches [broker.ErrThrottled]: there is room
+	// again once messages are deleted or expire.
 	ErrFull = natsrules.ErrFull
-	// ErrDuplicate is the category of an atomic batch of which nothing was stored
-	// because the stream has a message with the DedupID of one of its messages
-	// already, or the batch has it twice. After an error that matched
-	// [broker.ErrOutcomeUnknown] it says that the earlier batch was stored.
+	// ErrDuplicate is the category of an atomic batch of which nothing was
+	// stored because the stream already has a message with the DedupID of one
+	// of its messages, or the batch contains it twice. After an error that
+	// matched [broker.ErrOutcomeUnknown], it means that the earlier batch was
+	// stored.
 	ErrDuplicate = natsrules.ErrDuplicate
 )
 
 var errNoStream = errors.New("no stream answered: add the subject to a stream, with EnsureStream or the nats tool, " +
-	"or publish it on core NATS; while a stream's leader is being replaced it looks the same, see StreamWait")
+	"or publish it on core NATS; a stream whose leader is being replaced looks the same, see StreamWait")
 
-// jsRemedies say what to do about errors that do not say it themselves.
+// jsRemedies are remedies for errors that do not name one themselves.
 var jsRemedies = map[jetstream.ErrorCode]string{
-	10014: "EnsureConsumer or the nats tool makes one",
-	10059: "EnsureStream or the nats tool makes one",
-	10149: "EnsureConsumer or the nats tool makes one",
+	10014: "EnsureConsumer or the nats tool creates one",
+	10059: "EnsureStream or the nats tool creates one",
+	10149: "EnsureConsumer or the nats tool creates one",
 }
 
-// badRequest is the status, as in HTTP, of an error that the request is to blame
-// for, whatever its code.
+// badRequest is the HTTP-like status of an error caused by the request,
+// whatever its code.
 const badRequest = 400
 
 // jsCategories maps JetStream's error codes to categories. The list of codes is
@@ -85,7 +86,7 @@ var jsCategories = map[jetstream.ErrorCode]struct {
 	10167: {broker.ErrThrottled, true},    // too many requests
 	10169: {errors.ErrUnsupported, false}, // a counter stream
 	10174: {errors.ErrUnsupported, false}, // atomic batches disabled
-	10176: {broker.ErrUnavailable, true},  // an atomic batch that is incomplete: some of it got lost
+	10176: {broker.ErrUnavailable, true},  // an incomplete atomic batch: some of it was lost
 	10177: {errors.ErrUnsupported, false}, // a header in an atomic batch
 	10188: {errors.ErrUnsupported, false}, // schedules disabled
 	10190: {broker.ErrInvalid, false},     // schedule target
@@ -97,7 +98,7 @@ var jsCategories = map[jetstream.ErrorCode]struct {
 	10211: {broker.ErrThrottled, true},    // batches in flight
 }
 
-// failure is an error as the caller of op sees it.
+// failure wraps an error for the caller of op.
 func (j *JetStream) failure(op, name string, err error) *broker.Error {
 	if errors.Is(err, nats.ErrConnectionClosed) && j.life.Err() != nil {
 		return j.closed(op, name)
@@ -134,7 +135,7 @@ func (j *JetStream) failure(op, name string, err error) *broker.Error {
 	return e
 }
 
-// apiError is the server's answer in err, nil if there is none.
+// apiError returns the server's answer in err, or nil if there is none.
 func apiError(err error) *jetstream.APIError {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api
@@ -145,8 +146,7 @@ func apiError(err error) *jetstream.APIError {
 	return nil
 }
 
-// isFull tells a stream that is full from one that failed otherwise: the code is
-// the same.
+// isFull distinguishes a full stream from other failures with the same code.
 func isFull(api *jetstream.APIError) bool {
 	switch api.Description {
 	case "maximum messages exceeded", "maximum bytes exceeded", "maximum messages per subject exceeded":
@@ -155,15 +155,17 @@ func isFull(api *jetstream.APIError) bool {
 	return false
 }
 
-// sendFailure tells what was certainly not sent from what may have been.
+// sendFailure distinguishes messages that were certainly not sent from those
+// that may have been.
 func (j *JetStream) sendFailure(op, name string, err error) *broker.Error {
 	e := j.failure(op, name, err)
-	// A failed write to the socket may have got a part through.
+	// A failed write to the socket may have sent a part.
 	e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
 	return e
 }
 
-// uncertain is a failure of something that may have taken effect, or still may.
+// uncertain returns the failure of an operation that may have taken effect, or
+// still may.
 func (j *JetStream) uncertain(op, name string, err error) *broker.Error {
 	e := j.failure(op, name, err)
 	e.OutcomeUnknown = true

@@ -13,14 +13,14 @@ import (
 
 var _ broker.HealthReporter = (*JetStream)(nil)
 
-// Health reads how a consumer does: a name in JetStreamOptions.Queues, or
-// "stream/consumer". The age is that of the oldest message that the consumer has
-// not settled, one that is stranded after max_deliver included; it is read from
-// the stream, so nothing is delivered by it. It is unknown for a consumer with
-// several filters. It costs
-// CONSUMER.INFO and STREAM.MSG.GET, and with a dead-letter subject STREAM.LIST,
-// STREAM.INFO and STREAM.MSG.GET more, each of which needs its permission; what is
-// denied takes ctx's time, or RequestTimeout. Of a subject, nothing is known.
+// Health reads the state of a consumer: a name in JetStreamOptions.Queues, or
+// "stream/consumer". The age is that of the oldest message that the consumer
+// has not settled, including one that is stranded after max_deliver; it is read
+// from the stream, so nothing is delivered by it. It is unknown for a consumer
+// with several filters. Health takes CONSUMER.INFO and STREAM.MSG.GET and, with
+// a dead-letter subject, STREAM.LIST, STREAM.INFO and another STREAM.MSG.GET,
+// each of which needs its permission; a denied request lasts until ctx ends, or
+// for RequestTimeout. For a subject, nothing is known.
 func (j *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
 	const op = "health"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -40,11 +40,11 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	h := broker.Health{
 		Destination: destination,
 		Ready:       broker.Known(int64(info.NumPending), "num_pending"),
-		InFlight:    broker.Known(int64(info.NumAckPending), "num_ack_pending, those released with a delay included"),
-		Delayed:     broker.Unknown[int64]("the server does not tell how many were released with a delay"),
+		InFlight:    broker.Known(int64(info.NumAckPending), "num_ack_pending, including messages released with a delay"),
+		Delayed:     broker.Unknown[int64]("the server does not report how many were released with a delay"),
 		OldestAge:   j.oldest(ctx, info),
 		Dropped:     broker.None[int64]("a consumer drops nothing"),
-		Unchanged:   broker.Unknown[time.Duration]("the server does not tell when a consumer was changed"),
+		Unchanged:   broker.Unknown[time.Duration]("the server does not report when a consumer was changed"),
 	}
 	if err := j.deadLetterHealth(ctx, &h, &info.Config); err != nil {
 		return broker.Health{}, j.failure(op, destination, err)
@@ -52,7 +52,7 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	return h, nil
 }
 
-// subjectHealth has nothing to tell: a subject has any number of consumers.
+// subjectHealth has nothing to report: a subject has any number of consumers.
 func subjectHealth(destination string) broker.Health {
 	count, age, yes := broker.Unknown[int64](noConsumer), broker.Unknown[time.Duration](noConsumer), broker.Unknown[bool](noConsumer)
 	return broker.Health{
@@ -62,7 +62,7 @@ func subjectHealth(destination string) broker.Health {
 	}
 }
 
-// oldest is the age of the first message above the consumer's ack floor.
+// oldest returns the age of the first message above the consumer's ack floor.
 func (j *JetStream) oldest(ctx context.Context, info *jetstream.ConsumerInfo) broker.Fact[time.Duration] {
 	const from = "the message after ack_floor"
 	of := filters(&info.Config)
@@ -75,7 +75,8 @@ func (j *JetStream) oldest(ctx context.Context, info *jetstream.ConsumerInfo) br
 	return j.ageOf(ctx, info.Stream, info.AckFloor.Stream+1, of[0], from)
 }
 
-// ageOf is the age of the first message of a subject from a sequence number on.
+// ageOf returns the age of the first message of a subject from a sequence
+// number on.
 func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, filter, from string) broker.Fact[time.Duration] {
 	s, err := j.api.Stream(ctx, stream)
 	if err != nil {
@@ -91,7 +92,7 @@ func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, f
 	return broker.Known(time.Since(msg.Time), from)
 }
 
-// deadLetterHealth adds what concerns the dead-letter subject of a consumer.
+// deadLetterHealth adds the health of a consumer's dead-letter subject.
 func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *jetstream.ConsumerConfig) error {
 	const none = "the consumer has no " + natsrules.DeadLetterKey + " in its metadata"
 	h.DeadLetterExists = broker.None[bool](none)

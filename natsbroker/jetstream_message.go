@@ -13,7 +13,7 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// jsMessage is a message that was checked, as it goes out.
+// jsMessage is a checked message in the form in which it is sent.
 type jsMessage struct {
 	name   string // the subject as the caller named it
 	native string
@@ -43,8 +43,8 @@ func (j *JetStream) prepare(ctx context.Context, m *broker.Message) (jsMessage, 
 	return p, err
 }
 
-// withControls are the headers that stand for fields. A TTL is rounded up to
-// whole seconds, because the server would round it down.
+// withControls returns the headers, including those that stand for fields. A
+// TTL is rounded up to whole seconds, because the server would round it down.
 func withControls(m *broker.Message) broker.Header {
 	header := make(broker.Header, len(m.Header)+2)
 	maps.Copy(header, m.Header)
@@ -57,8 +57,8 @@ func withControls(m *broker.Message) broker.Header {
 	return header
 }
 
-// checkJSSize compares the message with the limit of the server connected to;
-// see checkSize.
+// checkJSSize compares the message with the limit of the connected server; see
+// checkSize.
 func (j *JetStream) checkJSSize(p *jsMessage) error {
 	limit, size := j.conn.MaxPayload(), p.size()
 	switch {
@@ -73,7 +73,7 @@ func (j *JetStream) checkJSSize(p *jsMessage) error {
 	return nil
 }
 
-// size is what counts against the limits: the body, and the headers as they are
+// size returns what counts against the limits: the body, and the headers as
 // written.
 func (p *jsMessage) size() int64 {
 	return int64(len(p.body)) + p.headerSize()

@@ -12,59 +12,61 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// defaultInFlight is as much as nats.go lets wait by itself.
+// defaultInFlight is nats.go's own limit.
 const defaultInFlight = 4000
 
-// JetStreamOptions configure a JetStream. The zero value, and a nil pointer,
-// are useful.
+// JetStreamOptions configures a JetStream. The zero value and a nil pointer are
+// valid and select the defaults.
 type JetStreamOptions struct {
-	// Logger takes what subscriptions tell [broker.OnError], at level Warn. Nil
-	// discards. Bodies, header values and credentials are never logged.
+	// Logger receives what subscriptions report to [broker.OnError], at level
+	// Warn. Nil discards it. Bodies, header values and credentials are never
+	// logged.
 	Logger *slog.Logger
-	// Subjects maps names, as callers use them, to native subjects. A name that
-	// is not in the table is a native subject itself.
+	// Subjects maps the caller's names to native subjects. A name that is not
+	// in the table is a native subject itself.
 	Subjects map[string]string
 	// Queues maps names to consumers, written "stream/consumer".
 	Queues map[string]string
 	// RequestTimeout bounds every call whose context has no deadline. 0 is
 	// [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
-	// Ignore drops optional fields of messages (ReplyTo, Key, Tenant, Delay,
-	// TTL) instead of refusing the message. A configuration says so on purpose;
-	// nothing is dropped by default. Of requests and replies, it drops what core
-	// NATS cannot honour, so not their ReplyTo.
+	// Ignore drops these optional fields of messages (ReplyTo, Key, Tenant,
+	// Delay, TTL) instead of refusing the message. Nothing is dropped by
+	// default. For requests and replies, it drops the fields that core NATS
+	// cannot honour, so not their ReplyTo.
 	Ignore broker.Fields
-	// Service makes the responders that [broker.As] gives known as a NATS service;
-	// see [Options].
+	// Service registers the responders that [broker.As] finds as a NATS
+	// service; see [Options].
 	Service Service
-	// RefuseWhileDown refuses what is published, requested or settled while the
-	// connection is down, with [broker.ErrUnavailable], in place of letting it wait
-	// in the client's buffer; see [Options].
+	// RefuseWhileDown refuses publishes, requests and settlements while the
+	// connection is down, with [broker.ErrUnavailable], instead of letting them
+	// wait in the client's buffer; see [Options].
 	RefuseWhileDown bool
-	// OnLoss is told what a lost connection may have done to replies, which nobody
-	// acknowledges; see [Options]. From the first reply on, its numbers are of all
-	// that the connection sends, though what is published here has its answer.
+	// OnLoss is called with what a lost connection may have done to replies,
+	// which nobody acknowledges; see [Options]. From the first reply on, its
+	// numbers count everything that the connection sends, including publishes,
+	// although those are acknowledged.
 	OnLoss func(Loss)
-	// OnState is told when the connection's state changes; see [Options].
+	// OnState is called when the connection's state changes; see [Options].
 	OnState func(State, error)
-	// Domain is the JetStream domain to talk to, "" for the connection's own.
+	// Domain is the JetStream domain to use; "" is the connection's own.
 	Domain string
-	// MaxInFlight bounds the publishes that wait for their acknowledgement, of
-	// all callers together; a further one waits for room, within its context.
-	// 0 is 4000. A PublishBatch counts as one, and has at most MaxInFlight
+	// MaxInFlight bounds the publishes that wait for their acknowledgement,
+	// over all callers; a further one waits for room, within its context. 0
+	// means 4000. A PublishBatch counts as one, and has at most MaxInFlight
 	// messages of its own in flight. With 1, a batch waits for each message
 	// before it sends the next.
 	MaxInFlight int
-	// StreamWait is how long a publish is tried again, every 250 ms, while no
-	// stream answers for its subject, which is how the seconds look in which a
-	// killed leader is replaced. 0 fails at once: a subject that no stream
+	// StreamWait is how long a publish is retried, every 250 ms, while no
+	// stream answers for its subject, as happens for the seconds it takes to
+	// replace a killed leader. 0 fails at once: a subject that no stream
 	// captures looks the same. Set a DedupID with it, or a message that was
 	// stored without an answer may be stored twice.
 	StreamWait time.Duration
 	// Unconfirmed sends deletes, extensions, releases and rejections without
-	// waiting for the server's answer. They are faster, and a nil error says no
-	// more than that they left this process: one that is lost, or comes too
-	// late, is not noticed, and the message comes again.
+	// waiting for the server's answer. They are faster, but a nil error means
+	// only that they left this process: one that is lost, or comes too late,
+	// goes unnoticed, and the message comes again.
 	Unconfirmed bool
 }
 
@@ -77,8 +79,9 @@ func (o *JetStreamOptions) setDefaults() {
 	}
 }
 
-// core is what the Broker on the same connection is made with. There is no
-// Confirm: what is published through it is replies, which never wait for that.
+// core returns the options of the Broker on the same connection. Confirm is not
+// set: only replies are published through it, and replies never wait for a
+// confirmation.
 func (o *JetStreamOptions) core() *Options {
 	return &Options{
 		Logger: o.Logger, Subjects: o.Subjects, RequestTimeout: o.RequestTimeout, Ignore: o.Ignore & natsrules.Refused,

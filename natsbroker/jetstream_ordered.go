@@ -20,28 +20,28 @@ const (
 	orderedKey = "candidmq-ordered"
 	// orderedBatch is how many messages are fetched at a time.
 	orderedBatch = 100
-	// orderedPull is how long one request waits: within that, and what an
-	// answer may take, the loss of a consumer is noticed.
+	// orderedPull is how long one request waits: the loss of a consumer is
+	// noticed within that time plus the time for an answer.
 	orderedPull = 3 * time.Second
 	// orderedAhead is how many messages may be fetched as signs of life.
 	orderedAhead = 1000
-	// orderedIdle is how long the server keeps a consumer that was given up.
+	// orderedIdle is how long the server keeps an abandoned consumer.
 	orderedIdle = time.Minute
-	// orderedRemoval bounds the removal of a consumer that was given up.
+	// orderedRemoval bounds the removal of an abandoned consumer.
 	orderedRemoval = time.Second
 )
 
-// orderedPauses are the pauses while a consumer cannot be made anew.
+// orderedPauses are the pauses while a consumer cannot be recreated.
 var orderedPauses = broker.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 
-// shortStreamTries is how often a stream may seem to end before what was read: a
-// new leader may not know of all yet.
+// shortStreamTries is how often a stream may seem to end before the position
+// already read: a new leader may not know of all messages yet.
 const shortStreamTries = 6
 
 var (
-	errGap           = errors.New("messages got lost on their way: they are read again")
-	errAnotherStream = fmt.Errorf("%w: it was deleted, and another made in its place", jetstream.ErrStreamNotFound)
-	errShortStream   = errors.New("the stream has lost messages that were read, and uses their numbers again")
+	errGap           = errors.New("messages lost in transit; reading them again")
+	errAnotherStream = fmt.Errorf("%w: it was deleted, and another created in its place", jetstream.ErrStreamNotFound)
+	errShortStream   = errors.New("the stream has lost messages that were already read, and is reusing their numbers")
 )
 
 // ordered is a subscription with Ordered. One goroutine fetches and handles.
@@ -55,13 +55,13 @@ type ordered struct {
 	halt       context.CancelFunc
 	over       chan struct{} // closed when the goroutine is done
 
-	// Of the goroutine:
+	// Used only by the goroutine:
 	last     uint64 // the position in the stream up to which all is handled
 	consumed uint64 // the consumer's own count of what it has sent
 	begun    bool   // a handler has been called
 
 	fetching sync.Mutex  // held while the consumer is asked or replaced
-	ahead    []*nats.Msg // what came with signs of life
+	ahead    []*nats.Msg // messages that came with signs of life
 
 	turn     sync.Mutex
 	reads    receive // the consumer
@@ -100,7 +100,7 @@ func (s *jsSubscribe) orderedConfig(stream *jetstream.StreamConfig, pattern stri
 	return c
 }
 
-// create makes the consumer and notes where it begins.
+// create creates the consumer and notes where it starts.
 func (o *ordered) create(ctx context.Context, c jetstream.ConsumerConfig) error {
 	ctx, cancel := o.withDeadline(ctx)
 	defer cancel()
@@ -123,7 +123,8 @@ func (o *ordered) create(ctx context.Context, c jetstream.ConsumerConfig) error 
 	return nil
 }
 
-// read fetches and handles until the drain begins or the stream is gone.
+// read fetches and handles messages until the drain begins or the stream is
+// gone.
 func (o *ordered) read() {
 	defer close(o.over)
 	for failures := 0; o.ctx.Err() == nil; {
@@ -157,8 +158,8 @@ func (o *ordered) tell(err error) {
 	o.dispatcher.Tell(o.failure("receive", o.name, err)) // none is lost
 }
 
-// fetch handles what one request brings. After an error the consumer is made
-// anew.
+// fetch handles the messages of one request. After an error the consumer is
+// recreated.
 func (o *ordered) fetch() error {
 	if err := o.reads.awaitConnection(o.ctx, time.Now().Add(defaultWait)); err != nil {
 		return err
@@ -172,7 +173,7 @@ func (o *ordered) fetch() error {
 	return err
 }
 
-// await returns what there is already, or what one request brings.
+// await returns the messages fetched ahead, or those of one request.
 func (o *ordered) await() ([]*nats.Msg, error) {
 	o.fetching.Lock()
 	defer o.fetching.Unlock()
@@ -187,9 +188,9 @@ func (o *ordered) await() ([]*nats.Msg, error) {
 	return p.msgs, err
 }
 
-// keepAlive asks for one message more while a handler takes its time. Without a
-// request the server would remove the consumer; it takes no other sign of life where
-// nothing is acknowledged.
+// keepAlive fetches one more message while a handler takes its time. Without a
+// request the server would remove the consumer; where nothing is acknowledged,
+// it accepts no other sign of life.
 func (o *ordered) keepAlive() {
 	if !o.fetching.TryLock() {
 		return // there is a request
@@ -204,7 +205,7 @@ func (o *ordered) keepAlive() {
 	}
 }
 
-// compare finds out whether the consumer has sent what never came.
+// compare finds out whether the consumer has sent messages that never came.
 func (o *ordered) compare() error {
 	ctx, cancel := o.withDeadline(o.ctx)
 	defer cancel()
@@ -228,7 +229,7 @@ func (o *ordered) next(msg *nats.Msg) error {
 	}
 	o.handling, o.begun = true, true
 	o.consumed, o.last = at.consumed, at.sequence
-	o.dispatcher.Dispatch(&o.newJSDelivery(&o.reads, msg, time.Now()).Delivery) // handle gives the turn back
+	o.dispatcher.Dispatch(&o.newJSDelivery(&o.reads, msg, time.Now()).Delivery) // handle returns the turn
 	o.turn.Lock()
 	o.handling = false
 	o.turn.Unlock()
@@ -236,13 +237,13 @@ func (o *ordered) next(msg *nats.Msg) error {
 }
 
 // handle is the subscription's handler. The dispatcher knows of the message by
-// now, so that a drain may begin, in the caller's handler too.
+// now, so a drain may begin, even in the caller's handler.
 func (o *ordered) handle(ctx context.Context, d *broker.Delivery) error {
 	o.turn.Unlock()
 	return o.Handler(ctx, d)
 }
 
-// renew makes a consumer for what comes after the last message.
+// renew creates a consumer that starts after the last message.
 func (o *ordered) renew() error {
 	if err := o.reads.awaitConnection(o.ctx, time.Now().Add(defaultWait)); err != nil {
 		return err
@@ -273,8 +274,8 @@ func (o *ordered) renew() error {
 	return nil
 }
 
-// giveUp removes a consumer that another has replaced. If it is not gone already
-// the server removes it within a minute.
+// giveUp removes a replaced consumer. If that fails, the server removes it
+// within a minute.
 func (o *ordered) giveUp(ctx context.Context, old *queue) {
 	ctx, cancel := context.WithTimeout(ctx, orderedRemoval)
 	defer cancel()
@@ -282,7 +283,7 @@ func (o *ordered) giveUp(ctx context.Context, old *queue) {
 	_ = o.api.DeleteConsumer(ctx, old.Stream, old.Name)
 }
 
-// stop is the drain's first stage: when it returns no further handler begins.
+// stop is the drain's first stage: when it returns, no further handler begins.
 func (o *ordered) stop(context.Context) (discarded int) {
 	o.halt()
 	o.turn.Lock()
@@ -292,7 +293,7 @@ func (o *ordered) stop(context.Context) (discarded int) {
 	if !handling { // else it may be the handler that waits for the drain
 		<-o.over
 	}
-	return 0 // what was fetched is in the stream
+	return 0 // fetched messages remain in the stream
 }
 
 // removeConsumer removes the consumer when the subscription is over.

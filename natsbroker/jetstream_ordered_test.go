@@ -218,14 +218,14 @@ func TestJetStreamOrderedReadsAgainWhatWasLost(t *testing.T) {
 		goOn <- struct{}{}
 		d = wantNumbered(t, got, i, i+1)
 	}
-	wantText(t, receive(t, log.rang, "the loss to be told"), "read again")
+	wantText(t, receive(t, log.rang, "the loss to be told"), "lost in transit")
 	steal(5, 7) // and nothing after it
 	for i := 5; i < 7; i++ {
 		goOn <- struct{}{}
 		wantNumbered(t, got, i, i+1)
 	}
 	close(goOn)
-	wantText(t, receive(t, log.rang, "the loss to be told"), "read again")
+	wantText(t, receive(t, log.rang, "the loss to be told"), "lost in transit")
 }
 
 // The consumer is kept in memory: a server that is restarted has lost it.

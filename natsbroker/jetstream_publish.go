@@ -15,33 +15,33 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// streamPause is the pause between tries while no stream answers.
+// streamPause is the pause between attempts while no stream answers.
 const streamPause = 250 * time.Millisecond
 
 // Publish stores one message and returns when the stream has acknowledged it:
 // with OutcomeStored, the stream's sequence number and "stream:sequence" as the
-// id, or with OutcomeDuplicate and those of the message that has the same
+// id, or with OutcomeDuplicate and the values of the message that has the same
 // DedupID. On one server that means written to the operating system's cache,
-// not to the disk, and on a stream with replicas that a majority has it.
+// not to disk; on a stream with replicas, that a majority has it.
 //
 // A DedupID is unique in its stream, whatever the subject, within the stream's
-// duplicate_window. A TTL is rounded up to whole seconds and needs a stream with
-// allow_msg_ttl; a Delay needs one with allow_msg_schedules and the subject
-// schedule.<stream>.* (see [ScheduleSubject]). Headers beginning with
-// Nats-Expected- make the publish conditional; it then fails with
-// [ErrExpectation]. With the header Nats-Rollup the message replaces what the stream
-// has of its subject ("sub") or all that it has ("all"), where the stream has
-// allow_rollup_hdrs; nats-server 2.15 then forgets until their ack_wait ends that
-// messages of other subjects were released. Other headers beginning with Nats- are
-// refused.
+// duplicate_window. A TTL is rounded up to whole seconds and needs a stream
+// with allow_msg_ttl; a Delay needs one with allow_msg_schedules and the
+// subject schedule.<stream>.* (see [ScheduleSubject]). Headers beginning with
+// Nats-Expected- make the publish conditional; if the condition does not hold,
+// it fails with [ErrExpectation]. With the header Nats-Rollup the message
+// replaces the stream's messages of its subject ("sub") or all of them ("all"),
+// if the stream has allow_rollup_hdrs; nats-server 2.15 then forgets until
+// their ack_wait ends that messages of other subjects were released. Other
+// headers beginning with Nats- are refused.
 //
-// If no stream captures the subject the error is [broker.ErrNotFound], at once
+// If no stream captures the subject, the error is [broker.ErrNotFound], at once
 // unless StreamWait says otherwise. While the connection is down the message
-// waits in the client's buffer for the reconnect, within ctx. If ctx (or
-// RequestTimeout) ends first the error matches [broker.ErrOutcomeUnknown]; so
-// does a publish to a stream with no_ack, which never answers, one whose answer is
-// lost with the connection, and at once one that waits when the connection is
-// closed.
+// waits in the client's buffer for the reconnect, within ctx. The error matches
+// [broker.ErrOutcomeUnknown] if ctx (or RequestTimeout) ends first, if the
+// stream has no_ack and so never answers, if the answer is lost with the
+// connection, and, at once, if the connection is closed while the message
+// waits.
 func (j *JetStream) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	const op = "publish"
 	if err := j.ready(ctx, op, m.Subject); err != nil {
@@ -78,7 +78,7 @@ func (j *JetStream) awaitSlot(ctx context.Context, late <-chan time.Time) error 
 	}
 }
 
-// store publishes until a stream has answered, as StreamWait says.
+// store publishes until a stream has answered, as configured by StreamWait.
 func (j *JetStream) store(ctx context.Context, p *jsMessage, late <-chan time.Time) (broker.Receipt, error) {
 	deadline := time.Time{} // read the clock only where it is needed
 	for {
@@ -105,7 +105,7 @@ func (j *JetStream) store(ctx context.Context, p *jsMessage, late <-chan time.Ti
 	}
 }
 
-// pause reports false if the call is over before.
+// pause reports false if the call ends first.
 func (j *JetStream) pause(ctx context.Context, late <-chan time.Time, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -145,7 +145,7 @@ type pubAck struct {
 	Error     *jetstream.APIError `json:"error"`
 }
 
-// receipt reads the stream's answer.
+// receipt parses the stream's answer.
 func (j *JetStream) receipt(p *jsMessage, msg *nats.Msg) (broker.Receipt, error) {
 	const op = "publish"
 	if unanswered(msg) {
@@ -179,7 +179,7 @@ func messageID(stream string, sequence uint64) string {
 	return string(strconv.AppendUint(append(append(room[:0], stream...), ':'), sequence, 10))
 }
 
-// refusal is what the stream would not store.
+// refusal returns the error for a message that the stream refused.
 func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 	switch api.ErrorCode {
 	case 10054, codeHeaderTooLarge:
@@ -194,7 +194,7 @@ func (j *JetStream) refusal(p *jsMessage, api *jetstream.APIError) error {
 		return &broker.UnsupportedError{Backend: jsBackend, What: "publishing", Why: "the stream is sealed (" + api.Error() + ")"}
 	case 10169:
 		return &broker.UnsupportedError{
-			Backend: jsBackend, What: "publishing", Why: "the stream holds counters, and takes messages with an increment only (" + api.Error() + ")",
+			Backend: jsBackend, What: "publishing", Why: "the stream holds counters, and takes only messages with an increment (" + api.Error() + ")",
 			Instead: "a stream without allow_msg_counter",
 		}
 	}
@@ -210,13 +210,13 @@ func tooLargeForStream(p *jsMessage, api *jetstream.APIError) error {
 }
 
 // PublishBatch sends the messages one after the other without waiting for each
-// acknowledgement, with at most MaxInFlight of them on their way, and then
-// reports each. They are stored in slice order. That one failed is known only
-// when its answer comes: none of its subject is sent after that, and what was on
-// its way by then may be stored; with a MaxInFlight of 1 that is nothing. If ctx
-// ends, what was not sent is skipped, and what was not answered matches
-// [broker.ErrOutcomeUnknown]. StreamWait does not apply. [JetStream.PublishAtomic]
-// stores all or none.
+// acknowledgement, with at most MaxInFlight of them in flight, and reports the
+// outcome of each. They are stored in slice order. A failure is known only when
+// its answer comes: no message of its subject is sent after that, but those in
+// flight by then may be stored; with a MaxInFlight of 1 there are none. If ctx
+// ends, messages not yet sent are skipped, and the errors of those not yet
+// answered match [broker.ErrOutcomeUnknown]. StreamWait does not apply.
+// [JetStream.PublishAtomic] stores all or none.
 func (j *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	const op = "publish"
 	if err := j.ready(ctx, op, ""); err != nil {
@@ -263,8 +263,8 @@ func (b *jsBatch) prepare(ms []broker.Message) error {
 	return skipRest(b.errs, ms)
 }
 
-// skipRest is the error of a batch of which some items are refused, nil if none
-// is.
+// skipRest returns the error of a batch of which some items are refused, or
+// nil.
 func skipRest(errs []error, ms []broker.Message) error {
 	err := broker.NewBatchError(errs)
 	if err == nil {
@@ -278,7 +278,7 @@ func skipRest(errs []error, ms []broker.Message) error {
 	return err
 }
 
-// run sends all and takes all answers.
+// run sends all messages and takes all answers.
 func (b *jsBatch) run() {
 	var over error
 	for i := range b.messages {
@@ -305,7 +305,7 @@ func (b *jsBatch) run() {
 	b.giveUp(over)
 }
 
-// takeOne waits for an answer.
+// takeOne waits for one answer.
 func (b *jsBatch) takeOne() error {
 	a, err := await(b.ctx, &b.answers, b.got, b.late)
 	if err == nil {
@@ -314,7 +314,7 @@ func (b *jsBatch) takeOne() error {
 	return err
 }
 
-// takeReady takes the answers that are there.
+// takeReady takes the answers that have arrived.
 func (b *jsBatch) takeReady() {
 	for {
 		select {
@@ -345,7 +345,7 @@ func (b *jsBatch) fail(i int, err error) {
 	b.failed[b.messages[i].native] = err
 }
 
-// giveUp leaves what is in flight.
+// giveUp abandons the messages in flight.
 func (b *jsBatch) giveUp(cause error) {
 	for i, token := range b.tokens {
 		if token != 0 {

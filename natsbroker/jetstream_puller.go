@@ -6,9 +6,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// puller is an inbox for the answers to one request for messages after the
-// other. It has no goroutine. After a request that was given up it is not used
-// again, since there may be more to come.
+// puller is an inbox for the answers to successive requests for messages. It
+// has no goroutine. After a request that was given up it is not reused, since
+// more messages may come.
 type puller struct {
 	inbox string
 	sub   *nats.Subscription
@@ -18,11 +18,11 @@ type puller struct {
 }
 
 // idlePullers is how many a consumer keeps for its next requests: as many as
-// there are receives at once, up to this.
+// there are concurrent receives, up to this.
 const idlePullers = 8
 
-// puller returns one that nobody uses, and that nothing has come to since: a
-// server that was frozen answers what it was asked long ago.
+// puller returns one that is unused and to which nothing has come in the
+// meantime: a server that was frozen may still answer old requests.
 func (j *JetStream) puller(q *queue) (*puller, error) {
 	for {
 		p := j.idlePuller(q)
@@ -44,7 +44,7 @@ func (j *JetStream) puller(q *queue) (*puller, error) {
 	}
 }
 
-// idlePuller takes one from those that are kept, nil if there is none.
+// idlePuller takes a kept puller, or returns nil if there is none.
 func (j *JetStream) idlePuller(q *queue) *puller {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -68,7 +68,7 @@ func (j *JetStream) newPuller() (*puller, error) {
 	return p, nil
 }
 
-// keep has a puller ready for the next request.
+// keep keeps a puller for the next request.
 func (j *JetStream) keep(q *queue, p *puller) {
 	p.timer.Stop()
 	j.mu.Lock()

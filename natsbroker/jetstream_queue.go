@@ -19,7 +19,7 @@ import (
 // consumerName is a consumer's address.
 type consumerName = natsrules.Consumer
 
-// queueName finds the consumer of a name, if it stands for one.
+// queueName returns the consumer that a name stands for, if any.
 func (j *JetStream) queueName(name string) (consumerName, bool) {
 	if native, ok := j.options.Queues[name]; ok {
 		return natsrules.ParseConsumer(native)
@@ -30,11 +30,12 @@ func (j *JetStream) queueName(name string) (consumerName, bool) {
 	return natsrules.ParseConsumer(name)
 }
 
-// fresh is how old what is known of a consumer may be when a message is
-// received: somebody may have changed its ack_wait.
+// fresh is how old the known configuration of a consumer may be when a message
+// is received: its ack_wait may have been changed.
 const fresh = time.Minute
 
-// queue is a consumer that the broker was asked for, with what is known of it.
+// queue is a consumer that the broker was asked for, with what is known about
+// it.
 type queue struct {
 	consumerName
 	address string // "stream/consumer"
@@ -45,7 +46,7 @@ type queue struct {
 	idle    []*puller     // guarded by JetStream.mu
 }
 
-// consumerFacts is what receiving needs to know of a consumer.
+// consumerFacts holds what receiving needs to know about a consumer.
 type consumerFacts struct {
 	readAt     time.Time
 	ackWait    time.Duration // 0: deliveries are not leased (ack none)
@@ -56,7 +57,7 @@ type consumerFacts struct {
 	dead       natsrules.DeadLetters // Subject "": none
 }
 
-// lease is how long the n-th delivery of a message is leased.
+// lease returns how long the given attempt to deliver a message is leased.
 func (f *consumerFacts) lease(attempt int) time.Duration {
 	if n := len(f.backoff); n > 0 && f.ackWait > 0 {
 		return f.backoff[min(max(attempt, 1), n)-1]
@@ -64,7 +65,7 @@ func (f *consumerFacts) lease(attempt int) time.Duration {
 	return f.ackWait
 }
 
-// find returns the queue of a name.
+// find returns the queue for a name.
 func (j *JetStream) find(name string) (*queue, error) {
 	n, ok := j.queueName(name)
 	if !ok {
@@ -85,9 +86,9 @@ func (j *JetStream) queue(n consumerName) *queue {
 	return q
 }
 
-// count notes the numbers that the consumer gave the messages of one request, and
-// reports whether it begins anew: none of them is above one that had come before the
-// request. Then it was deleted, and another made in its place.
+// count notes the numbers that the consumer gave the messages of one request,
+// and reports whether it started over: none of them is above one that had come
+// before the request. Then it was deleted and recreated.
 func (q *queue) count(before uint64, msgs []*nats.Msg) (anew bool) {
 	first, ok := parsePosition(msgs[0].Reply)
 	last, _ := parsePosition(msgs[len(msgs)-1].Reply)
@@ -100,7 +101,7 @@ func (q *queue) count(before uint64, msgs []*nats.Msg) (anew bool) {
 	}
 }
 
-// forget drops what is known of a consumer.
+// forget drops what is known about a consumer.
 func (j *JetStream) forget(q *queue) {
 	j.mu.Lock()
 	if j.queues[q.consumerName] == q {
@@ -110,8 +111,8 @@ func (j *JetStream) forget(q *queue) {
 	j.discardIdle(q)
 }
 
-// look reads a consumer's configuration, at most maxAge old. A reading that
-// fails leaves the earlier one standing, unless the consumer is gone.
+// look reads a consumer's configuration, at most maxAge old. A failed read
+// leaves the earlier one in place, unless the consumer is gone.
 func (j *JetStream) look(ctx context.Context, q *queue, maxAge time.Duration) (*consumerFacts, error) {
 	before := q.seen.Load()
 	if before != nil && time.Since(before.readAt) < maxAge {
@@ -145,7 +146,7 @@ func notFound(err error) bool {
 		errors.Is(err, jetstream.ErrConsumerDoesNotExist)
 }
 
-// consumerInfo reads a consumer, of whatever kind.
+// consumerInfo reads a consumer of any kind.
 func (j *JetStream) consumerInfo(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, error) {
 	c, err := j.api.Consumer(ctx, n.Stream, n.Name)
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
@@ -161,8 +162,8 @@ func (j *JetStream) consumerInfo(ctx context.Context, n consumerName) (*jetstrea
 	return c.CachedInfo(), nil
 }
 
-// readConsumer refuses consumers that cannot be received from one message at a
-// time.
+// readConsumer refuses consumers from which messages cannot be received one at
+// a time.
 func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, error) {
 	refuse := func(why, instead string) (*consumerFacts, error) {
 		return nil, &broker.UnsupportedError{Backend: jsBackend, What: "receiving from " + n.String(), Why: why, Instead: instead}
@@ -173,7 +174,7 @@ func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, 
 	case c.AckPolicy == jetstream.AckAllPolicy:
 		return refuse("with ack_policy all, deleting one message would delete those before it too", "ack_policy explicit")
 	case len(c.PriorityGroups) > 0:
-		return refuse("it has priority groups, which this package does not know", "a consumer without them, or nats.go's own API")
+		return refuse("it has priority groups, which this package does not support", "a consumer without them, or nats.go's own API")
 	case c.HeadersOnly:
 		return refuse("it delivers headers only, without bodies", "a consumer without headers_only")
 	}
@@ -192,7 +193,8 @@ func readConsumer(n consumerName, c *jetstream.ConsumerConfig) (*consumerFacts, 
 	return f, nil
 }
 
-// filters are the subjects that a consumer delivers; none: all of its stream's.
+// filters returns the subjects that a consumer delivers; none means all of its
+// stream's.
 func filters(c *jetstream.ConsumerConfig) []string {
 	if c.FilterSubject != "" {
 		return []string{c.FilterSubject}
@@ -200,7 +202,7 @@ func filters(c *jetstream.ConsumerConfig) []string {
 	return c.FilterSubjects
 }
 
-// delivers reports whether a consumer delivers what is published to pattern,
+// delivers reports whether a consumer delivers messages published to pattern,
 // and nothing else.
 func delivers(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig, pattern string) bool {
 	of := filters(c)
@@ -210,7 +212,7 @@ func delivers(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig, patte
 	return slices.Equal(of, []string{pattern})
 }
 
-// position is what a delivery's reply address tells.
+// position is the information in a delivery's reply address.
 type position struct {
 	attempt  int
 	sequence uint64 // in the stream
@@ -253,8 +255,8 @@ func parsePosition(reply string) (position, bool) {
 	return position{int(numbers[0]), uint64(numbers[1]), uint64(numbers[2]), time.Unix(0, numbers[3])}, true
 }
 
-// status is the word of a message without a body that the server sends in place
-// of a delivery, "" for a delivery.
+// status returns the status of a message without a body that the server sends
+// in place of a delivery, or "" for a delivery.
 func status(msg *nats.Msg) string {
 	if len(msg.Data) > 0 || msg.Reply != "" {
 		return ""

@@ -13,45 +13,45 @@ import (
 )
 
 const (
-	// defaultWait is how long a Receive waits that does not say.
+	// defaultWait is how long a Receive without a Wait option waits.
 	defaultWait = 20 * time.Second
 	// longestPull is how long one request waits at the server. A longer Wait is
-	// several requests: a leader that dies takes those that wait with it, in
-	// silence, and nobody else knows of them.
+	// several requests: when a leader dies, its waiting requests are lost
+	// silently, and no other server knows of them.
 	longestPull = 5 * time.Second
-	// shortestPull is how long a Wait of 0 waits: the server counts a message in
-	// for a consumer a moment after it has acknowledged it to its publisher.
+	// shortestPull is how long a Wait of 0 waits: a message counts for a
+	// consumer a moment after it was acknowledged to its publisher.
 	shortestPull = 5 * time.Millisecond
-	// maxPull is the most messages to ask for at a time.
+	// maxPull is the most messages to request at a time.
 	maxPull = 500
-	// spareRoom is for the words that come in place of messages.
+	// spareRoom is for statuses that come in place of messages.
 	spareRoom = 4
 )
 
 // Receive pulls from a consumer and returns as soon as one message is there,
-// with what else is there at once. It waits 20 s unless [broker.Wait] says
-// otherwise, as long as one likes; Wait(0) waits 5 ms, and a tenth of a second where
-// max_ack_pending holds back what there is. Everything that the server sends is
-// returned, so a slow link makes a batch as slow as it is; ask for fewer messages
-// where one should not wait for the others. If ctx ends meanwhile, what was on its
-// way is taken in for at most a second. What a connection that breaks has on its
-// way, what in a cluster has not reached the server connected to when ctx ends, and
-// what has not come two seconds after the message before it, comes again when its
-// lease ends.
+// with any others that are available at once. It waits 20 s unless
+// [broker.Wait], which has no upper limit, says otherwise; Wait(0) waits 5 ms,
+// or a tenth of a second where max_ack_pending holds messages back. Everything
+// that the server sends is returned, so a slow link makes for slow batches; ask
+// for fewer messages if one should not wait for the others. If ctx ends during
+// a Receive, messages in transit are taken in for at most a second. Messages
+// lost in transit with a connection, messages that in a cluster have not
+// reached the connected server when ctx ends, and those that have not come two
+// seconds after the message before them, come again when their leases end.
 //
-// The lease is the consumer's ack_wait, or its backoff for the attempt, as they
-// were read at most a minute ago; [broker.Lease] with any other value is
-// unsupported. On a consumer with ack_policy none nothing is leased, and a
-// delivery is the last one.
+// The lease is the consumer's ack_wait, or its backoff for the attempt, as read
+// at most a minute ago; [broker.Lease] with any other value is unsupported. On
+// a consumer with ack_policy none nothing is leased, and a message is never
+// redelivered.
 //
 // A message whose headers nats.go cannot parse is delivered without them, and
 // logged.
 //
-// A Receive that is under way when the broker is closed gives back what it has, which
-// counts as an attempt, and fails with [broker.ErrClosed].
+// A Receive in progress when the broker is closed gives its messages back,
+// which counts as an attempt, and fails with [broker.ErrClosed].
 //
-// While the connection is down Receive waits for it, and then fails with
-// [broker.ErrUnavailable].
+// While the connection is down Receive waits for the reconnect; if its wait
+// ends first, it fails with [broker.ErrUnavailable].
 func (j *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	const op = "receive"
 	if err := j.ready(ctx, op, queue); err != nil {
@@ -99,7 +99,7 @@ func (r *receive) run(ctx context.Context) ([]*broker.Delivery, error) {
 	}
 }
 
-// round is one request, for which the consumer is known and the connection up.
+// round makes one request, with the consumer known and the connection up.
 func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery, error) {
 	if err := r.awaitConnection(ctx, end); err != nil {
 		return nil, err
@@ -138,8 +138,8 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 	return ds, nil
 }
 
-// take pulls. What it has brought when the broker is closed meanwhile is given back,
-// for nobody could settle it any more. Close waits for that.
+// take pulls. If the broker is closed in the meantime, the messages are given
+// back, because nobody could settle them any more. Close waits for that.
 func (r *receive) take(ctx context.Context, end time.Time) (pulled, error) {
 	r.mu.Lock()
 	if r.life.Err() != nil {
@@ -155,7 +155,7 @@ func (r *receive) take(ctx context.Context, end time.Time) (pulled, error) {
 	}
 	if r.facts.ackWait > 0 {
 		for _, msg := range p.msgs {
-			_ = r.conn.Publish(msg.Reply, nakWord) // what it does not reach comes when its lease ends
+			_ = r.conn.Publish(msg.Reply, nakWord) // messages it does not reach come again when their leases end
 		}
 	}
 	return pulled{}, nats.ErrConnectionClosed
@@ -206,9 +206,9 @@ func (r *receive) explain(ctx context.Context, err error) error {
 
 var errConsumerDeleted = errors.New("the consumer was deleted")
 
-// request is what the consumer is asked (ADR-13). With no_wait and expires it
-// answers as soon as there is a message, and says when there is no other; with
-// no_wait alone it says at once that there is none.
+// request is a request to the consumer (ADR-13). With no_wait and expires it is
+// answered as soon as there is a message, and reports when there are no more;
+// with no_wait alone it reports at once that there is none.
 type request struct {
 	batch   int
 	noWait  bool
@@ -226,9 +226,9 @@ func (q request) body() []byte {
 	return append(b, '}')
 }
 
-// pull asks once. Where another request waits for more messages than there
-// are, the server refuses one with no_wait; the second try is for one message,
-// which needs no end to be told.
+// pull makes a request. If another request waits for more messages than there
+// are, the server refuses one with no_wait; the second attempt is for one
+// message, which needs no end.
 func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	batch := min(r.limit, maxPull)
 	if r.facts.maxBatch > 0 {
@@ -248,15 +248,15 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	case err == nil && len(msgs.msgs) == 0 && wait == shortestPull && r.wait <= shortestPull:
 		msgs, err = r.askWhatThereIs(ctx, batch)
 	}
-	if errors.Is(err, errOthersWait) { // said of a request of before: this one may wait
+	if errors.Is(err, errOthersWait) { // that was about an earlier request: this one may wait
 		return msgs, nil
 	}
 	return msgs, err
 }
 
-// askWhatThereIs asks anew after a short wait that brought nothing: a busy server
-// may not have come to that request before it had expired. This one does not expire;
-// max_ack_pending may leave it without an answer.
+// askWhatThereIs asks again after a short wait that brought nothing: a busy
+// server may not have reached that request before it expired. This one does not
+// expire; max_ack_pending may leave it without an answer.
 func (r *receive) askWhatThereIs(ctx context.Context, batch int) (pulled, error) {
 	msgs, err := r.ask(ctx, request{batch: batch, noWait: true})
 	if errors.Is(err, errNoAnswer) {
@@ -265,7 +265,7 @@ func (r *receive) askWhatThereIs(ctx context.Context, batch int) (pulled, error)
 	return msgs, err
 }
 
-// pulled is what one request brought, and when its leases began.
+// pulled holds the messages of one request, and when their leases began.
 type pulled struct {
 	msgs  []*nats.Msg
 	since time.Time

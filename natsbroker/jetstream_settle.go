@@ -22,25 +22,26 @@ var (
 
 var (
 	errLate    = errors.New("the lease has ended")
-	errSettled = errors.New("the message is settled already")
+	errSettled = errors.New("the message is already settled")
 	errNobody  = errors.New("the consumer is gone")
 )
 
-// Delete acknowledges the messages, all at once, and waits for the server to
-// confirm each (unless Unconfirmed). What is late is not sent, since the server
-// would take it although the message may be with somebody else by now: that is
-// [broker.ErrLeaseLost]. A message that is deleted stays in a stream with limits
-// retention, for other consumers, and leaves one with work-queue retention.
+// Delete acknowledges all the messages at once and waits for the server to
+// confirm each (unless Unconfirmed). Late deletes are not sent, since the
+// server would accept them although another receiver may hold the message by
+// now: they fail with [broker.ErrLeaseLost]. A deleted message stays in a
+// stream with limits retention, for other consumers, and leaves one with
+// work-queue retention.
 //
-// A confirmation means that the server has noted it. On a stream with limits
-// retention and one replica it writes that down within 100 ms, so that a server
-// which is killed just then delivers the message again.
+// A confirmation means that the server has recorded the delete. On a stream
+// with limits retention and one replica it is written to disk within 100 ms, so
+// a server that is killed before that delivers the message again.
 func (j *JetStream) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 	return j.settle(ctx, &settlement{op: "delete", state: lease.Deleted, word: ackWord}, ds)
 }
 
-// Extend tells the server that the work is in progress, which begins the lease
-// anew. 0 is the only lease that every consumer has; one that is not the
+// Extend reports to the server that work is in progress, which restarts the
+// lease. 0 is the only lease that every consumer has; any other than the
 // consumer's ack_wait is unsupported.
 func (j *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {
 	if lease < 0 {
@@ -52,13 +53,14 @@ func (j *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*brok
 }
 
 // Release gives the messages back, to be delivered again after delay. With 0
-// they come at once, and not necessarily before others, whatever the consumer's
-// backoff. With a backoff a delay above 0 is longer by what the attempt's lease has
-// over the first one's: the server counts it from the end of an ack_wait, which is
-// the first, and waits for the attempt's (nats-server 2.15: with a backoff of 200 ms
-// and 1 s a delay of 100 ms takes 100 ms after the first attempt, and 900 ms after
-// each later one). The attempt counts: after the consumer's max_deliver a message is
-// stranded, unless the consumer has a dead-letter subject ([DeadLetters]).
+// they come at once, but not necessarily before others, whatever the consumer's
+// backoff. With a backoff, a delay above 0 is longer by the difference between
+// the attempt's lease and the first one's: the server counts it from the end of
+// an ack_wait, which is the first lease, and waits for the attempt's
+// (nats-server 2.15: with a backoff of 200 ms and 1 s, a delay of 100 ms takes
+// 100 ms after the first attempt, and 900 ms after each later one). The attempt
+// counts: after the consumer's max_deliver a message is stranded, unless the
+// consumer has a dead-letter subject ([DeadLetters]).
 func (j *JetStream) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {
 	if delay < 0 {
 		return &broker.FieldError{Field: "delay", Value: delay.String(), Limit: "0 or above"}
@@ -74,7 +76,7 @@ func (j *JetStream) Release(ctx context.Context, delay time.Duration, ds ...*bro
 type settlement struct {
 	op     string
 	word   []byte
-	state  lease.State   // what the deliveries are in then
+	state  lease.State   // of the deliveries afterwards
 	extend bool          // they stay open
 	lease  time.Duration // of an extend
 	before func(ctx context.Context, d *jsDelivery) error
@@ -117,7 +119,7 @@ func (j *JetStream) settle(ctx context.Context, s *settlement, ds []*broker.Deli
 	return broker.NewBatchError(s.errs)
 }
 
-// fail notes the error of one of n.
+// fail records the error of one of n deliveries.
 func (s *settlement) fail(i, n int, err error) {
 	if s.errs == nil {
 		s.errs = make([]error, n)
@@ -125,8 +127,8 @@ func (s *settlement) fail(i, n int, err error) {
 	s.errs[i] = err
 }
 
-// check reports done where there is nothing to send, because of err or because it
-// is as it should be.
+// check reports done if there is nothing to send, because of err or because the
+// delivery is already in the wanted state.
 func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err error) {
 	if s.state == lease.Deleted && !s.extend {
 		if done, err := d.CheckDelete(); done {
@@ -139,7 +141,7 @@ func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err e
 		return true, s.unleased(d)
 	}
 	now := s.sent
-	if s.before != nil { // it takes its time
+	if s.before != nil { // it may take long
 		now = time.Now()
 	}
 	if d.Expired(now) {
@@ -154,8 +156,8 @@ func (s *settlement) check(ctx context.Context, d *jsDelivery) (done bool, err e
 	return err != nil, err
 }
 
-// unleased is the settlement of what a consumer with ack_policy none delivered:
-// it is gone already.
+// unleased settles a delivery from a consumer with ack_policy none, which is
+// already settled.
 func (s *settlement) unleased(d *jsDelivery) error {
 	if s.extend || s.state == lease.Deleted {
 		return nil
@@ -163,7 +165,8 @@ func (s *settlement) unleased(d *jsDelivery) error {
 	return natsrules.Unleased(s.op, d.queue.consumerName)
 }
 
-// lost is the error of a delivery that is nobody's to settle; nil where err is.
+// lost returns the error of a delivery that can no longer be settled, or nil if
+// err is nil.
 func (s *settlement) lost(d *jsDelivery, err, why error) error {
 	if err == nil {
 		return nil
@@ -196,7 +199,7 @@ func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Del
 	late, stop := j.until(ctx)
 	defer stop()
 	over := j.answers.collect(ctx, &s.confirmations, late)
-	gone := map[*queue]bool{} // those that did not hear, and whether they are there no more
+	gone := map[*queue]bool{} // those that did not get the word, and whether they are gone
 	for i := range s.want {
 		w := &s.want[i]
 		if w.token == 0 {
@@ -217,8 +220,8 @@ func (j *JetStream) confirm(ctx context.Context, s *settlement, ds []*broker.Del
 	}
 }
 
-// unheard is the error of a delivery whose consumer did not get the word: it is
-// gone, or its leader is being replaced, which passes.
+// unheard returns the error of a delivery whose consumer did not get the word:
+// it is gone, or its leader is being replaced, which is transient.
 func (j *JetStream) unheard(op string, d *jsDelivery, gone bool) error {
 	e := j.failure(op, d.name, nats.ErrNoResponders)
 	if gone {
@@ -227,7 +230,7 @@ func (j *JetStream) unheard(op string, d *jsDelivery, gone bool) error {
 	return e
 }
 
-// settled records what has become of a delivery.
+// settled records the new state of a delivery.
 func (s *settlement) settled(d *jsDelivery) {
 	if s.extend {
 		d.Renew(s.sent.Add(d.facts.lease(d.Attempt)))

@@ -15,44 +15,46 @@ import (
 const (
 	// idleLimit is how long the server keeps the consumer of a subscription
 	// without a Group that gives no sign of life: long enough for a reconnect,
-	// and the end of what a process left that died.
+	// and the limit for consumers left behind by a dead process.
 	idleLimit = 5 * time.Minute
 	// removeTimeout bounds the removal of such a consumer.
 	removeTimeout = 5 * time.Second
 )
 
-// Subscribe consumes as [broker.Consume] says.
+// Subscribe consumes messages as [broker.Consume] does.
 //
 // With [broker.Group] it reads the durable consumer of that name, which shares
-// its messages among all that read it, on the stream that captures the subject,
-// or with "stream/consumer" for the subject the consumer named there; where a
-// name in JetStreamOptions.Queues stands for the consumer, the group may have any
-// one name. The consumer must exist ([broker.ErrNotFound] otherwise, see
-// [JetStream.EnsureConsumer]) and deliver this subject and nothing else: nothing
-// durable is created, and nothing changed.
+// its messages among all its readers, on the stream that captures the subject.
+// If the subject is "stream/consumer", it reads that consumer; if a name in
+// JetStreamOptions.Queues stands for the consumer, the group may have any one
+// name. The consumer must exist ([broker.ErrNotFound] otherwise, see
+// [JetStream.EnsureConsumer]) and deliver this subject and nothing else:
+// nothing durable is created or changed.
 //
-// Without Group it is fan-out: a consumer of its own is made on the server,
-// which delivers what is published from now on unless a [broker.Start] option says
-// otherwise, has as many replicas as the stream, so that it outlives what the stream
-// does, and is removed when the subscription has ended (soon after Drain
-// has returned, at the latest when Close has). It is kept alive while the subscription
-// is paused. Where its removal fails, or the process dies, the server removes it after
-// five minutes, or what the stream's consumer_limits say. A subscription whose consumer
-// has gone, because the connection was down for longer than that, ends with an
-// error that matches [broker.ErrClosed] and [broker.ErrNotFound]: what came
-// meanwhile it would not have seen.
+// Without Group it is fan-out: a private consumer is created on the server. It
+// delivers messages published from now on unless a [broker.Start] option says
+// otherwise, has as many replicas as the stream, so that it survives whatever
+// the stream survives, and is removed when the subscription has ended (soon
+// after Drain has returned, at the latest when Close has). It is kept alive
+// while the subscription is paused. If its removal fails, or the process dies,
+// the server removes it after five minutes, or as the stream's consumer_limits
+// say. A subscription whose consumer is gone, because the connection was down
+// for longer than that, ends with an error that matches [broker.ErrClosed] and
+// [broker.ErrNotFound], because it would have missed messages.
 //
-// With [broker.Ordered] it reads strictly in order. The server counts what it sends,
-// so that a message which got lost on its way is noticed by the next, or within a few
-// seconds if there is none. A loss while the messages of broker.FromLastPerSubject are
-// read may bring messages that a later one of their subject replaces. The subscription
-// ends as if the stream were deleted if a new stream of that name takes its place, or if
-// it has lost the end that was read already, as a crash of the machine can do. Its
-// consumer is kept for as long as a handler takes: the server takes only requests for
-// a sign of life, so every 20 seconds of that one message more is fetched (or more
-// often, where the stream's consumer_limits leave a consumer less than a minute), up
-// to 1000. After that, or if the connection is down for longer than a minute, a
-// consumer is made anew, and goes on after what was handled.
+// With [broker.Ordered] it reads strictly in order. The server numbers its
+// messages, so one lost in transit is noticed with the next message, or within
+// a few seconds if there is none. A loss while the messages of
+// broker.FromLastPerSubject are read may bring messages that a later one of
+// their subject replaces. The subscription ends as if the stream were deleted
+// if a new stream of that name takes its place, or if the stream has lost
+// messages already read, as a machine crash can cause. Its consumer is kept for
+// as long as a handler takes: the server accepts only requests as a sign of
+// life, so during that time one more message is fetched every 20 seconds (or
+// more often, if the stream's consumer_limits leave a consumer less than a
+// minute), up to 1000. After that, or if the connection is down for longer than
+// a minute, a consumer is recreated and continues after the last handled
+// message.
 func (j *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	const op = "subscribe"
 	if err := j.ready(ctx, op, name); err != nil {
@@ -109,7 +111,7 @@ func (s *jsSubscribe) start() (*broker.Subscription, error) {
 	return s.durable(&info.Config, pattern)
 }
 
-// notCovered is the error of a subject that no stream has as a whole.
+// notCovered returns the error for a subject that no stream covers completely.
 func notCovered(pattern string) error {
 	if subject.CheckPublish(pattern) == nil {
 		return errNoStream
@@ -117,7 +119,7 @@ func notCovered(pattern string) error {
 	return natsrules.NotCovered(pattern)
 }
 
-// onQueue subscribes to a consumer that is named outright.
+// onQueue subscribes to a consumer that is named directly.
 func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
 	if s.Group == "" {
 		return nil, natsrules.NoGroup(n)
@@ -132,9 +134,9 @@ func (s *jsSubscribe) onQueue(n consumerName) (*broker.Subscription, error) {
 	return s.consume(s.JetStream, s.name, nil)
 }
 
-// joinGroup says which group reads a consumer: the one that has its name or,
-// where the caller knows it by a name of JetStreamOptions.Queues, the first that
-// subscribed.
+// joinGroup determines the group that reads a consumer: the one that has its
+// name or, if the caller knows it by a name of JetStreamOptions.Queues, the
+// first that subscribed.
 func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bool) {
 	if !named {
 		return n.Name, s.Group == n.Name
@@ -147,7 +149,7 @@ func (s *jsSubscribe) joinGroup(n consumerName, named bool) (group string, ok bo
 	return s.groups[n], s.groups[n] == s.Group
 }
 
-// durable subscribes to the consumer that the group is.
+// durable subscribes to the consumer that the group names.
 func (s *jsSubscribe) durable(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
 	n := consumerName{Stream: stream.Name, Name: s.Group}
 	info, err := s.consumerInfo(s.ctx, n)
@@ -180,14 +182,14 @@ func (a aliased) Receive(ctx context.Context, _ string, limit int, opts ...broke
 	return a.JetStream.Receive(ctx, a.native, limit, opts...)
 }
 
-// ephemeral makes a consumer for this subscription alone.
+// ephemeral creates a consumer for this subscription alone.
 func (s *jsSubscribe) ephemeral(stream *jetstream.StreamConfig, pattern string) (*broker.Subscription, error) {
 	if stream.Retention == jetstream.WorkQueuePolicy {
 		return nil, natsrules.NoFanOut(stream.Name, pattern)
 	}
 	cfg := s.privateConfig(stream, pattern, idleLimit)
 	cfg.AckPolicy = jetstream.AckExplicitPolicy
-	cfg.Replicas = stream.Replicas // by itself the server makes one, which goes down with its node
+	cfg.Replicas = stream.Replicas // the server's default is one, which goes down with its node
 	ctx, cancel := s.withDeadline(s.ctx)
 	defer cancel()
 	c, err := s.api.CreateConsumer(ctx, stream.Name, cfg)
@@ -209,7 +211,7 @@ func (s *jsSubscribe) privateConfig(stream *jetstream.StreamConfig, pattern stri
 	return c
 }
 
-// private is a Receiver for a consumer that nobody else has: once it is gone
+// private is a Receiver for a consumer that nobody else uses: once it is gone
 // the subscription is over.
 type private struct{ aliased }
 
@@ -230,8 +232,8 @@ func (s *jsSubscribe) consume(r broker.Receiver, name string, own *consumerName)
 	return s.started(sub, err, func() { s.remove(*own) })
 }
 
-// started keeps a subscription, to be drained by Close. after is done when it is
-// over, or if it is not kept.
+// started keeps a subscription, to be drained by Close. after is called when it
+// is over, or if it is not kept.
 func (s *jsSubscribe) started(sub *broker.Subscription, err error, after func()) (*broker.Subscription, error) {
 	if err == nil && !s.subs.Add(sub) { // Close came first
 		_, err = sub.Drain(s.ctx)
@@ -247,7 +249,7 @@ func (s *jsSubscribe) started(sub *broker.Subscription, err error, after func())
 }
 
 // whenOver calls after when a subscription is over, or the broker is closed. It
-// reports false if that is so already.
+// reports false if that is already so.
 func (s *jsSubscribe) whenOver(sub *broker.Subscription, after func()) bool {
 	return s.task(func() {
 		s.untilOver(sub)
@@ -255,8 +257,8 @@ func (s *jsSubscribe) whenOver(sub *broker.Subscription, after func()) bool {
 	})
 }
 
-// untilOver waits until a subscription is over, or the broker is closed, and keeps
-// its consumer alive meanwhile.
+// untilOver waits until a subscription is over, or the broker is closed, and
+// meanwhile keeps its consumer alive.
 func (s *jsSubscribe) untilOver(sub *broker.Subscription) {
 	var beats <-chan time.Time
 	if s.idle > 0 {
@@ -276,17 +278,17 @@ func (s *jsSubscribe) untilOver(sub *broker.Subscription) {
 	}
 }
 
-// keepAlive gives the server a sign of life. By itself a subscription that is paused
-// gives none: the server sees requests and settlements only. The word is about
-// message 0, which there is not.
+// keepAlive gives the server a sign of life. A paused subscription gives none
+// by itself: the server sees only requests and settlements. The word is about
+// message 0, which does not exist.
 func (s *jsSubscribe) keepAlive() {
 	if s.conn.IsConnected() { // else it would wait in the client's buffer
 		_ = s.conn.Publish("$JS.ACK."+s.kept.Stream+"."+s.kept.Name+".1.0.0.0.0", progressWord)
 	}
 }
 
-// task has f done on its own, unless the broker is closed, which it reports. Close
-// waits for it.
+// task runs f in a goroutine unless the broker is closed, and reports whether
+// it did. Close waits for it.
 func (j *JetStream) task(f func()) (begun bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -307,8 +309,7 @@ func (s *jsSubscribe) remove(n consumerName) {
 	}
 }
 
-// streamOfPattern returns the stream whose subjects cover a pattern, nil if
-// there is none.
+// streamOfPattern returns the stream whose subjects cover a pattern, or nil.
 func (j *JetStream) streamOfPattern(ctx context.Context, pattern string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()

@@ -9,29 +9,30 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Loss counts messages by what the loss of a connection did to them. The
-// connection itself counts what is sent, so requests count too, and what others
-// published who share it.
+// Loss counts messages by the effect that losing a connection had on them. The
+// connection itself counts what is sent, so the count includes requests, and
+// messages published by others who share the connection.
 type Loss struct {
-	// Uncertain messages had been handed to a connection that was lost before a
-	// round trip confirmed them: each of them has arrived or has not.
+	// Uncertain is the number of messages that were handed to a connection that
+	// was lost before a round trip confirmed them: each may or may not have
+	// arrived.
 	Uncertain uint64
-	// Discarded messages waited in the client's buffer for a reconnect when the
-	// connection was closed: none of them was sent.
+	// Discarded is the number of messages that waited in the client's buffer
+	// for a reconnect when the connection was closed: none of them was sent.
 	Discarded uint64
 }
 
 func (l Loss) minus(m Loss) Loss { return Loss{l.Uncertain - m.Uncertain, l.Discarded - m.Discarded} }
 
-// LossError is a Loss that Flush or Close has found, of a [Broker] or a
+// LossError is a Loss that Flush or Close reports, of a [Broker] or a
 // [JetStream].
 type LossError struct{ Loss }
 
-// Error tells the numbers.
+// Error returns a text with the counts.
 func (e *LossError) Error() string {
 	var parts []string
 	if e.Uncertain > 0 {
-		parts = append(parts, fmt.Sprintf("of %d messages sent on a connection that was lost, nobody knows whether they arrived", e.Uncertain))
+		parts = append(parts, fmt.Sprintf("%d messages were sent on a connection that was lost, and may not have arrived", e.Uncertain))
 	}
 	if e.Discarded > 0 {
 		parts = append(parts, fmt.Sprintf("%d messages that waited for a reconnect were discarded", e.Discarded))
@@ -39,24 +40,25 @@ func (e *LossError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// ledger accounts for what is sent on a connection: confirmed by a round trip,
-// of unknown fate, discarded. nats.go tells none of that; it counts what it has
-// taken, and tells when the connection is lost and made again.
+// ledger accounts for the messages sent on a connection: confirmed by a round
+// trip, of unknown fate, or discarded. nats.go reports none of that; it counts
+// the messages it has taken, and reports when the connection is lost and
+// re-established.
 type ledger struct {
 	conn *nats.Conn
-	made chan nats.Status // times that the connection was made, not entered yet
-	lost chan nats.Status // times that it was lost or could not be made, not entered yet
+	made chan nats.Status // times that the connection was established, not recorded yet
+	lost chan nats.Status // times that it was lost or could not be established, not recorded yet
 
-	entering atomic.Bool // somebody does so
+	entering atomic.Bool // a goroutine is recording
 
 	mu      sync.Mutex
 	open    bool   // something was published by the Broker, or settled unconfirmed
-	settled uint64 // of what the connection counts as sent: that, whose fate is entered
-	down    bool   // what is sent waits in the client's buffer
+	settled uint64 // messages counted as sent whose fate is recorded
+	down    bool   // sent messages wait in the client's buffer
 	losses  uint64 // times that the connection was lost
 	total   Loss
-	flushed Loss // as Flush has told it
-	told    Loss // as OnLoss was told
+	flushed Loss // as reported by Flush
+	told    Loss // as reported to OnLoss
 }
 
 func newLedger(nc *nats.Conn) *ledger {
@@ -79,8 +81,8 @@ func (l *ledger) start() {
 	l.down = !isUp(l.conn.Status())
 }
 
-// note enters what has happened if a connection was lost, before more is counted as
-// sent: whoever enters that at this time counts what was sent. It is cheap where
+// note records a lost connection, if there was one, before more is counted as
+// sent: whoever records it now counts the messages sent so far. It is cheap if
 // none was lost.
 func (l *ledger) note() {
 	if len(l.lost) == 0 && !l.entering.Load() {
@@ -91,9 +93,9 @@ func (l *ledger) note() {
 	l.enter()
 }
 
-// enter enters what has happened since the last time. nats.go drops what a
-// listener has no room for, so the order of events is not asked for, only whether
-// there were any. The caller holds mu.
+// enter records what has happened since the last time. nats.go drops events for
+// which a listener has no room, so only whether there were any matters, not
+// their order. The caller holds mu.
 func (l *ledger) enter() {
 	l.entering.Store(true) // before anything is taken from the channels
 	defer l.entering.Store(false)
@@ -101,9 +103,9 @@ func (l *ledger) enter() {
 	if made+lost == 0 {
 		return
 	}
-	connections := made // that there were since the last time
+	connections := made // since the last time
 	if !l.down && lost > 0 {
-		connections++ // the one of then
+		connections++ // the one from before
 	}
 	l.down = !isUp(status)
 	switch {
@@ -111,26 +113,27 @@ func (l *ledger) enter() {
 		l.total.Uncertain += l.settle()
 	case status == nats.CLOSED:
 		l.total.Discarded += l.settle()
-	default: // What waited is sent, and confirmed by nobody yet. Or no connection could be made, and it waits on.
+	default: // Waiting messages were sent and are unconfirmed, or there was no connection and they still wait.
 		return
 	}
 	l.losses++
 }
 
-// happened is how often the connection was made, how often it was lost or could
-// not be made, and what it is after that.
+// happened returns how often the connection was established, how often it was
+// lost or could not be established, and its status after that.
 func (l *ledger) happened() (made, lost int, status nats.Status) {
 	for again := true; again; again = len(l.made)+len(l.lost) > 0 {
 		made += drain(l.made)
 		lost += drain(l.lost)
-		// The connection's lock is held while its listeners are told, one after the
-		// other: behind it, an event that somebody else has got is here too.
+		// The connection's lock is held while its listeners are notified, one
+		// after the other: once it is free, an event that another listener has
+		// received is here too.
 		status = l.conn.Status()
 	}
 	return made, lost, status
 }
 
-// drain takes what is in a channel that nobody else receives from.
+// drain empties a channel that nobody else receives from.
 func drain(events <-chan nats.Status) (n int) {
 	for ; len(events) > 0; n++ {
 		<-events
@@ -138,12 +141,12 @@ func drain(events <-chan nats.Status) (n int) {
 	return n
 }
 
-// isUp reports whether what is sent is sent at once.
+// isUp reports whether messages are sent at once.
 func isUp(status nats.Status) bool {
 	return status == nats.CONNECTED || status == nats.DRAINING_SUBS || status == nats.DRAINING_PUBS
 }
 
-// settle is how many messages are settled now that were not before.
+// settle returns how many messages are newly settled.
 func (l *ledger) settle() (n uint64) {
 	sent := l.conn.Stats().OutMsgs
 	if l.open {
@@ -163,8 +166,8 @@ func (l *ledger) mark() mark {
 	return mark{l.conn.Stats().OutMsgs, l.losses}
 }
 
-// confirm enters that a round trip was made since m. It reports whether that
-// says anything: not if the connection was lost meanwhile.
+// confirm records that a round trip was made since m. It reports whether that
+// proves anything: it does not if the connection was lost in the meantime.
 func (l *ledger) confirm(m mark) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,7 +179,7 @@ func (l *ledger) confirm(m mark) bool {
 	return true
 }
 
-// unconfirmed is how many messages no round trip has confirmed yet.
+// unconfirmed returns how many messages no round trip has confirmed yet.
 func (l *ledger) unconfirmed() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -187,10 +190,12 @@ func (l *ledger) unconfirmed() uint64 {
 	return l.conn.Stats().OutMsgs - l.settled
 }
 
-// forFlush is the loss that no flush has told yet; it is told now.
+// forFlush returns the loss that no flush has reported yet, and marks it as
+// reported.
 func (l *ledger) forFlush() Loss { return l.tell(&l.flushed) }
 
-// forHook is the loss that OnLoss was not told of yet; it is told now.
+// forHook returns the loss that OnLoss has not been called with yet, and marks
+// it as reported.
 func (l *ledger) forHook() Loss { return l.tell(&l.told) }
 
 func (l *ledger) tell(told *Loss) Loss {
@@ -209,7 +214,7 @@ func (l *ledger) now() Loss {
 	return l.total
 }
 
-// stop ends the account. What has happened before is still entered.
+// stop ends the account. Earlier events are still recorded.
 func (l *ledger) stop() {
 	l.conn.RemoveStatusListener(l.made)
 	l.conn.RemoveStatusListener(l.lost)

@@ -7,7 +7,7 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// address finds a native subject for a name.
+// address returns the native subject for a name.
 func (b *Broker) address(name string) string {
 	if len(b.subjects) > 0 {
 		if native, ok := b.subjects[name]; ok {
@@ -27,7 +27,7 @@ func (b *Broker) prepare(m *broker.Message) (string, error) {
 	return native, natsrules.Check(m, native, b.ignore)
 }
 
-// checkSize compares m with the limit of the server connected to.
+// checkSize compares m with the limit of the connected server.
 //
 // Before the first connection (nats.RetryOnFailedConnect) nats.go knows no
 // limit and buffers a message of any size; the server then closes the
@@ -44,8 +44,9 @@ func (b *Broker) checkSize(m *broker.Message) error {
 	return nil
 }
 
-// begin is for what is sent before it is known that there has been a
-// connection: from the first one on, nats.go checks sizes by itself.
+// begin is called before sending while it is not known that there has been a
+// connection: from the first one on, nats.go checks sizes by itself. nativeMsg
+// returns a message with headers for nats.go.
 func (b *Broker) begin(m *broker.Message) error {
 	b.ledger.start()
 	if err := b.checkSize(m); err != nil {

@@ -12,47 +12,50 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Options configure a Broker. The zero Options, and a nil pointer, are useful.
+// Options configures a Broker. The zero value and a nil pointer are valid and
+// select the defaults.
 type Options struct {
-	// Logger takes what subscriptions tell [broker.OnError], and for a
-	// connection made by Connect its asynchronous errors, all at level Warn.
-	// Nil discards. Bodies, header values and credentials are never logged.
+	// Logger receives what subscriptions report to [broker.OnError] and, for a
+	// connection made by Connect, its asynchronous errors, all at level Warn.
+	// Nil discards them. Bodies, header values and credentials are never
+	// logged.
 	Logger *slog.Logger
-	// Subjects maps names, as callers use them, to native subjects, which may
-	// be wildcards where only Subscribe and Respond use the name. A name that
-	// is not in the table is a native subject itself.
+	// Subjects maps the caller's names to native subjects, which may be
+	// wildcards if only Subscribe and Respond use the name. A name that is not
+	// in the table is a native subject itself.
 	Subjects map[string]string
-	// RequestTimeout bounds requests, flushes, pings and the set-up of
+	// RequestTimeout bounds requests, flushes, pings and the setup of
 	// subscriptions whose context has no deadline, and Close's flush. 0 is
 	// [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
-	// Ignore drops optional fields of messages that core NATS cannot honour
-	// (Key, Tenant, DedupID, Delay, TTL) instead of refusing the message. A
-	// configuration says so on purpose; nothing is dropped by default.
+	// Ignore drops these optional fields of messages, which core NATS cannot
+	// honour (Key, Tenant, DedupID, Delay, TTL), instead of refusing the
+	// message. Nothing is dropped by default.
 	Ignore broker.Fields
-	// Confirm has Publish and PublishBatch wait until the server has read what
-	// they sent, for which they make a round trip: one for a whole batch, and one
-	// for all that are published at the same time from other goroutines. The
-	// receipts then say [broker.OutcomeReceived], and Describe
+	// Confirm makes Publish and PublishBatch wait until the server has read the
+	// messages. They make a round trip for that: one for a whole batch, and one
+	// for all messages published at the same time from other goroutines.
+	// Receipts then say [broker.OutcomeReceived], and Describe
 	// [broker.ConfirmReceived]; see [Broker.Publish].
 	Confirm bool
-	// Service, if it has a name, makes the responders known as a NATS service.
+	// Service, if it has a name, registers the responders as a NATS service.
 	Service Service
-	// RefuseWhileDown refuses what is published or requested while the
-	// connection is down, with [broker.ErrUnavailable], in place of letting it
-	// wait in the client's buffer. Connect sets nats.ReconnectBufSize(-1) for
-	// it; a connection given to New must have been made with that.
+	// RefuseWhileDown refuses publishes and requests while the connection is
+	// down, with [broker.ErrUnavailable], instead of letting them wait in the
+	// client's buffer. Connect sets nats.ReconnectBufSize(-1) for it; a
+	// connection given to New must have been made with that.
 	RefuseWhileDown bool
-	// OnLoss is told how many messages a lost connection may have lost, or has,
-	// as soon as that is known. Calls come as those of OnState do. With it, what
-	// was published is confirmed by a round trip every 100 ms, so that the number
-	// is about what is published in that time.
+	// OnLoss is called with the number of messages that a lost connection has
+	// lost or may have lost, as soon as that is known. It is called in the same
+	// way as OnState. With it, published messages are confirmed by a round trip
+	// every 100 ms, so the number covers about the messages published in that
+	// time.
 	OnLoss func(Loss)
-	// OnState is told when the connection's state changes, with the
-	// connection's last error, if any, where the state is not StateConnected.
-	// Calls come one at a time, from a goroutine that Close joins: it must
-	// return soon and must not call Close. States that pass quickly may be
-	// left out; the last one never is.
+	// OnState is called when the connection's state changes, with the
+	// connection's last error, if any, unless the state is StateConnected.
+	// Calls come one at a time, from a goroutine that Close joins: OnState must
+	// return soon and must not call Close. Short-lived states may be left out;
+	// the last one never is.
 	OnState func(State, error)
 }
 

@@ -12,26 +12,28 @@ import (
 )
 
 // Publish hands the message to the client's write buffer and returns
-// [broker.OutcomeSent]. It honours ReplyTo; of the other optional fields core
-// NATS can honour none. Body and headers together may have as many bytes as
-// the server's max_payload allows. The headers Nats-Trace-Only and Nats-Trace-Dest are
-// refused: with them the server may deliver a message to nobody.
+// [broker.OutcomeSent]. It honours ReplyTo; core NATS can honour none of the
+// other optional fields. Body and headers together may have as many bytes as
+// the server's max_payload allows. The headers Nats-Trace-Only and
+// Nats-Trace-Dest are refused: with them the server may deliver a message to
+// nobody.
 //
 // While the connection is down, messages wait in the client's buffer (8 MiB
 // unless the connection's owner changed nats.ReconnectBufSize) and are sent
-// after the reconnect, or discarded when the connection is closed before; once
-// the buffer is full, Publish fails with [broker.ErrUnavailable]. With
-// [Options].RefuseWhileDown it fails so at once, as it does before the very first
-// connection. What became of messages when a connection was lost, [Broker.Flush],
-// [Broker.Losses] and [Options].OnLoss tell. Publish blocks only while the peer
-// does not read, for at most nats.FlusherTimeout (5 s on a connection made by
-// Connect); ctx does not shorten that.
+// after the reconnect, or discarded if the connection is closed first; once the
+// buffer is full, Publish fails with [broker.ErrUnavailable]. With
+// [Options].RefuseWhileDown it does so at once, as it does before the very
+// first connection. [Broker.Flush], [Broker.Losses] and [Options].OnLoss report
+// the fate of messages when a connection was lost. Publish blocks only while
+// the peer does not read, for at most nats.FlusherTimeout (5 s on a connection
+// made by Connect); ctx does not shorten that.
 //
 // With [Options].Confirm it waits for a round trip, within ctx (or
-// [Options].RequestTimeout where ctx has no deadline), and through a reconnect if
-// it must, and returns [broker.OutcomeReceived]: the server has read the message.
-// Whether anybody gets it is not known. If the round trip fails, or the
-// connection was lost meanwhile, the error matches [broker.ErrOutcomeUnknown].
+// [Options].RequestTimeout if ctx has no deadline), and through a reconnect if
+// necessary, and returns [broker.OutcomeReceived]: the server has read the
+// message. Whether anybody gets it is not known. If the round trip fails, or
+// the connection was lost in the meantime, the error matches
+// [broker.ErrOutcomeUnknown].
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	const op = "publish"
 	if err := b.ready(ctx, op, m.Subject); err != nil {
@@ -64,8 +66,8 @@ func (b *Broker) publishConfirmed(ctx context.Context, native string, m *broker.
 
 var errConnectionLost = errors.New("the connection was lost after the message was sent on it")
 
-// awaitReceived returns when the server has read what was sent after before was
-// taken.
+// awaitReceived returns when the server has read the messages sent after before
+// was taken.
 func (b *Broker) awaitReceived(ctx context.Context, before mark) error {
 	ctx, cancel := b.withDeadline(ctx)
 	defer cancel()
@@ -78,8 +80,8 @@ func (b *Broker) awaitReceived(ctx context.Context, before mark) error {
 	return nil
 }
 
-// unconfirmed is the error of a message that was sent, and of which nobody
-// knows whether it arrived.
+// unconfirmed returns the error of a message that was sent but may not have
+// arrived.
 func (b *Broker) unconfirmed(subject string, err error) error {
 	e := b.uncertain("publish", subject, err)
 	switch {
@@ -114,7 +116,8 @@ func (b *Broker) send(op, native string, m *broker.Message) error {
 	return nil
 }
 
-// sendFailure tells what was certainly not sent from what may have been.
+// sendFailure distinguishes messages that were certainly not sent from those
+// that may have been.
 func (b *Broker) sendFailure(op string, m *broker.Message, err error) error {
 	if errors.Is(err, broker.ErrInvalid) {
 		return err
@@ -123,28 +126,28 @@ func (b *Broker) sendFailure(op string, m *broker.Message, err error) error {
 		return natsrules.TooLarge(m, b.conn.MaxPayload())
 	}
 	e := b.failure(op, m.Subject, err)
-	// A failed write to the socket may have got a part through.
+	// A failed write to the socket may have sent a part.
 	e.OutcomeUnknown = e.Kind == nil || errors.Is(e.Kind, broker.ErrUnavailable) && !notSent(err)
 	return e
 }
 
-// bufferFull says why nothing waits for the reconnect.
+// bufferFull adds why nothing can wait for the reconnect.
 func (b *Broker) bufferFull(err error) error {
 	if size := b.conn.Opts.ReconnectBufSize; size >= 0 {
-		return fmt.Errorf("the connection is down, and what waits for it fills the buffer of %d bytes (nats.ReconnectBufSize): %w", size, err)
+		return fmt.Errorf("the connection is down, and waiting messages fill the buffer of %d bytes (nats.ReconnectBufSize): %w", size, err)
 	}
-	return fmt.Errorf("the connection is down, and nothing may wait for it (RefuseWhileDown, nats.ReconnectBufSize): %w", err)
+	return fmt.Errorf("the connection is down, and messages may not wait for it (RefuseWhileDown, nats.ReconnectBufSize): %w", err)
 }
 
-// notSent is known of what nats.go refuses before it writes.
+// notSent reports whether nats.go refuses before it writes.
 func notSent(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected)
 }
 
 // PublishBatch publishes the messages one after the other. All are checked
-// first: one that is refused keeps the whole batch from being sent, and the
-// others' errors match [broker.ErrSkipped]. With [Options].Confirm, one round
-// trip confirms them all.
+// first: if one is refused, the whole batch is not sent, and the others' errors
+// match [broker.ErrSkipped]. With [Options].Confirm, one round trip confirms
+// them all.
 func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	const op = "publish"
 	receipts := make([]broker.Receipt, len(ms))
@@ -166,7 +169,7 @@ func (b *Broker) PublishBatch(ctx context.Context, ms []broker.Message) ([]broke
 	return receipts, broker.NewBatchError(errs)
 }
 
-// sendBatch sends what has no earlier failure of its subject.
+// sendBatch sends the messages whose subject has no earlier failure.
 func (b *Broker) sendBatch(batch []prepared, receipts []broker.Receipt, errs []error) {
 	var failed map[string]error // by subject
 	for i := range batch {
@@ -186,7 +189,8 @@ func (b *Broker) sendBatch(batch []prepared, receipts []broker.Receipt, errs []e
 	}
 }
 
-// confirmBatch makes what is sent received, or of unknown fate.
+// confirmBatch turns the sent messages into received ones, or into ones of
+// unknown fate.
 func (b *Broker) confirmBatch(ctx context.Context, before mark, batch []prepared, receipts []broker.Receipt, errs []error) {
 	err := b.awaitReceived(ctx, before)
 	for i := range batch {
@@ -201,7 +205,7 @@ func (b *Broker) confirmBatch(ctx context.Context, before mark, batch []prepared
 	}
 }
 
-// prepared is a message that was checked, with its native subject.
+// prepared is a checked message with its native subject.
 type prepared struct {
 	broker.Message
 	native string
@@ -231,8 +235,8 @@ func (b *Broker) prepareBatch(ms []broker.Message) ([]prepared, error) {
 	return nil, err
 }
 
-// skipped is the error of a message that is not sent because of another one's,
-// and as retryable as that.
+// skipped returns the error of a message that is not sent because of another
+// one's error, and is as retryable as that.
 func skipped(backend, subject string, behind error) error {
 	e, ok := errors.AsType[*broker.Error](behind)
 	return &broker.Error{Backend: backend, Op: "publish", Subject: subject, Kind: broker.ErrSkipped, Retryable: ok && e.Retryable}

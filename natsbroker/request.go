@@ -11,20 +11,20 @@ import (
 	"github.com/candidmq/candidmq/internal/reply"
 )
 
-// Request sends the message and waits for the first reply. A ctx without a
-// deadline gets [Options].RequestTimeout.
+// Request sends the message and waits for the first reply. If ctx has no
+// deadline, [Options].RequestTimeout applies.
 //
-// [broker.ErrNoResponders] takes one round trip. It does not come where some
-// other subscription overlaps the subject, such as a wire-tap on ">", nor where
-// the server denies the subject: the request then runs into its deadline.
-// Where a JetStream stream captures the subject, the stream's acknowledgement
-// may be the first reply: that is a [*StrayAckError]. A request made while the connection is down is
-// buffered and may be served after its caller has given up, unless
-// [Options].RefuseWhileDown refuses it.
+// [broker.ErrNoResponders] takes one round trip. It is not reported if some
+// other subscription overlaps the subject, such as a wiretap on ">", or if the
+// server denies the subject: the request then runs into its deadline. If a
+// JetStream stream captures the subject, the stream's acknowledgement may be
+// the first reply: that is a [*StrayAckError]. A request made while the
+// connection is down is buffered and may be served after its caller has given
+// up, unless [Options].RefuseWhileDown refuses it.
 //
 // The conventions of NATS services (ADR-32) are followed: a reply with their
-// error headers is a [*broker.ReplyError]. One whose headers nats.go cannot parse
-// is an error that matches nats.ErrBadHeaderMsg.
+// error headers is returned as a [*broker.ReplyError]. A reply whose headers
+// nats.go cannot parse is an error that matches nats.ErrBadHeaderMsg.
 func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Delivery, error) {
 	const op = "request"
 	if err := b.ready(ctx, op, m.Subject); err != nil {
@@ -37,8 +37,8 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	if err != nil {
 		return nil, err
 	}
-	// nats.go leaks its entry of a request that it then refuses to publish, so
-	// what it would refuse is found here.
+	// nats.go leaks its entry for a request that it then refuses to publish, so
+	// anything it would refuse is detected here.
 	status := b.conn.Status() // once: each look takes the lock that all callers share
 	if status == nats.CLOSED {
 		return nil, b.failure(op, m.Subject, nats.ErrConnectionClosed)
@@ -62,7 +62,7 @@ func (b *Broker) Request(ctx context.Context, m broker.Message) (*broker.Deliver
 	return d, nil
 }
 
-// full reports whether the connection is down and nothing more may wait for it.
+// full reports whether the connection is down and the buffer has no room.
 func (b *Broker) full() bool {
 	if b.conn.IsConnected() {
 		return false
@@ -78,8 +78,8 @@ func (b *Broker) ask(ctx context.Context, native string, m *broker.Message) (*na
 	return b.conn.RequestWithContext(ctx, native, m.Body)
 }
 
-// requestFailure: a request that was sent and not answered may have been
-// served, or may still be.
+// requestFailure accounts for a request that was sent and not answered, which
+// may have been served, or still may be.
 func (b *Broker) requestFailure(subject string, err error) error {
 	e := b.failure("request", subject, err)
 	for _, unserved := range []error{
@@ -94,12 +94,12 @@ func (b *Broker) requestFailure(subject string, err error) error {
 	return e
 }
 
-// Respond answers requests, also those of foreign clients. Give
+// Respond answers requests, including those of foreign clients. Use
 // [broker.Group] to share the requests among several responders; without it
 // each answers, and all answers but the first are lost. A reply that cannot be
-// sent, such as one over the server's max_payload, is told to
+// sent, such as one over the server's max_payload, is reported to
 // [broker.OnError], and the requester gets a [*broker.ReplyError] with code
-// "500" in its place. With [Options].Service, other clients can find the
+// "500" instead. With [Options].Service, other clients can discover the
 // responder.
 func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := natsrules.CheckReplyHandler(h); err != nil {
@@ -120,7 +120,7 @@ func (b *Broker) Respond(ctx context.Context, subject string, h broker.ReplyHand
 	return sub, err
 }
 
-// reply sends a responder's answer, also while the broker drains.
+// reply sends a responder's answer, even while the broker drains.
 func (b *Broker) reply(_ context.Context, d *broker.Delivery, m broker.Message) error {
 	err := b.sendReply(d.ReplyTo, m)
 	if errors.Is(err, broker.ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {

@@ -18,14 +18,14 @@ import (
 	"github.com/candidmq/candidmq/internal/reply"
 )
 
-// Service makes a Broker's responders known as one instance of a NATS service
-// (ADR-32): `nats micro list`, `info` and `stats` and other clients find it, with
-// an endpoint for each [Broker.Respond]. It answers on $SRV.PING, $SRV.INFO and
-// $SRV.STATS, for which it has nine subscriptions, from the first Respond until
-// Close. An endpoint is named after its subject; the characters that a name
-// cannot have are written as _.
+// Service registers a Broker's responders as one instance of a NATS service
+// (ADR-32): `nats micro list`, `info` and `stats` and other clients find it,
+// with an endpoint for each [Broker.Respond]. It answers on $SRV.PING,
+// $SRV.INFO and $SRV.STATS, for which it has nine subscriptions, from the first
+// Respond until Close. An endpoint is named after its subject, with characters
+// that a name cannot have replaced by _.
 type Service struct {
-	Name        string // letters, digits, - and _; "": no service
+	Name        string // letters, digits, - and _; "" means no service
 	Version     string // a semantic version, such as "1.4.0"
 	Description string
 	Metadata    map[string]string
@@ -46,8 +46,8 @@ func (s *Service) check() error {
 	return errors.Join(errs...)
 }
 
-// isVersion reports whether v begins with three numbers, behind which - or +
-// and something may follow.
+// isVersion reports whether v begins with three numbers, optionally followed by
+// - or + and more text.
 func isVersion(v string) bool {
 	if i := strings.IndexAny(v, "-+"); i >= 0 {
 		if i == len(v)-1 {
@@ -64,7 +64,7 @@ func isVersion(v string) bool {
 	return len(numbers) == 3
 }
 
-// endpointName makes a name of a subject.
+// endpointName derives a name from a subject.
 func endpointName(subject string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -82,19 +82,19 @@ type service struct {
 	description string
 	started     time.Time
 
-	starting chan struct{} // has room for the one that makes the subscriptions
-	answers  bool          // they are made; of that one
+	starting chan struct{} // has room for the goroutine that makes the subscriptions
+	answers  bool          // they are made; used by that goroutine
 
 	mu        sync.Mutex
 	endpoints []*endpoint
 }
 
-// newService returns nil where no service is asked for.
+// newService returns nil if no service is configured.
 func newService(b *Broker, s Service) *service {
 	if s.Name == "" {
 		return nil
 	}
-	metadata := map[string]string{} // for clients that want an object
+	metadata := map[string]string{} // not nil, for clients that expect an object
 	maps.Copy(metadata, s.Metadata)
 	return &service{
 		broker: b, description: s.Description, started: time.Now().UTC(), starting: make(chan struct{}, 1),
@@ -105,7 +105,7 @@ func newService(b *Broker, s Service) *service {
 	}
 }
 
-// start makes the subscriptions, once. Whoever comes meanwhile waits, within ctx.
+// start makes the subscriptions, once. Concurrent callers wait, within ctx.
 func (s *service) start(ctx context.Context) error {
 	if err := s.await(ctx); err != nil {
 		return s.broker.failure("respond", "", fmt.Errorf("service %s: %w", s.identity.Name, err))
@@ -143,8 +143,8 @@ func (s *service) await(ctx context.Context) error {
 	}
 }
 
-// subjects are those on which a verb is for all services, for those of the name,
-// and for this instance.
+// subjects returns the subjects of a verb: for all services, for those of the
+// name, and for this instance.
 func (s *service) subjects(verb micro.Verb) []string {
 	all := micro.APIPrefix + "." + verb.String()
 	named := all + "." + s.identity.Name
@@ -160,7 +160,7 @@ func drainAll(ctx context.Context, subs []*broker.Subscription) error {
 	return errors.Join(errs...)
 }
 
-// endpoint is a responder, and what it has done.
+// endpoint is a responder with its statistics.
 type endpoint struct {
 	subject, group string
 	sub            *broker.Subscription // set before the endpoint is listed
@@ -182,7 +182,7 @@ func newEndpoint(native string, opts []broker.SubscribeOption) *endpoint {
 	return e
 }
 
-// counted is h, counted.
+// counted returns h with its requests counted.
 func (e *endpoint) counted(h broker.ReplyHandler) broker.ReplyHandler {
 	return func(ctx context.Context, d *broker.Delivery) (m broker.Message, err error) {
 		begun := time.Now()
@@ -192,7 +192,8 @@ func (e *endpoint) counted(h broker.ReplyHandler) broker.ReplyHandler {
 	}
 }
 
-// count enters a request. Of an error, only what its requester gets is shown.
+// count records a request. Of an error, only the part that its requester gets
+// is shown.
 func (e *endpoint) count(took time.Duration, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -215,7 +216,7 @@ func (s *service) add(e *endpoint) {
 	s.endpoints = append(s.endpoints, e)
 }
 
-// live are the endpoints that have not ended; the others are forgotten.
+// live returns the endpoints that have not ended; the others are forgotten.
 func (s *service) live() []*endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,16 +12,16 @@ type State uint8
 
 // States of a connection.
 const (
-	// StateConnected: there is a server.
+	// StateConnected means that there is a server.
 	StateConnected State = iota + 1
-	// StateReconnecting: the server is gone and the client looks for another.
-	// What is published waits in the client's buffer.
+	// StateReconnecting means that the server is gone and the client is looking
+	// for another. Published messages wait in the client's buffer.
 	StateReconnecting
-	// StateClosed: the connection is closed for good.
+	// StateClosed means that the connection is closed for good.
 	StateClosed
 )
 
-// String returns the state's word.
+// String returns the name of the state.
 func (s State) String() string {
 	switch s {
 	case StateConnected:
@@ -34,7 +34,7 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// stateOf is 0 for the states in between.
+// stateOf returns 0 for intermediate states.
 func stateOf(s nats.Status) State {
 	switch s {
 	case nats.CONNECTED:
@@ -47,10 +47,10 @@ func stateOf(s nats.Status) State {
 	return 0
 }
 
-// confirmPeriod is how often what was sent is confirmed for OnLoss.
+// confirmPeriod is how often sent messages are confirmed for OnLoss.
 const confirmPeriod = 100 * time.Millisecond
 
-// watch tells callbacks of the connection's states and losses, beside the
+// watch calls back for the connection's states and losses, alongside the
 // handlers that the connection's owner has set.
 type watch struct {
 	broker  *Broker
@@ -108,7 +108,7 @@ func (w *watch) confirm() {
 	_ = w.broker.trips.do(ctx) // without one, there is more to be uncertain about
 }
 
-// reportLoss tells a loss that is new.
+// reportLoss reports a new loss.
 func (w *watch) reportLoss() {
 	if w.onLoss == nil {
 		return
@@ -118,8 +118,8 @@ func (w *watch) reportLoss() {
 	}
 }
 
-// reportLatest tells a state and, where it is the last that nats.go had room
-// for, the present one: whatever was missed, the last one is told.
+// reportLatest reports a state and, if it is the last for which nats.go had
+// room, the current one: whatever was missed, the last state is reported.
 func (w *watch) reportLatest(last State, status nats.Status) State {
 	last = w.report(last, stateOf(status))
 	if len(w.events) == 0 {
@@ -128,7 +128,7 @@ func (w *watch) reportLatest(last State, status nats.Status) State {
 	return last
 }
 
-// report tells a state that is new, and returns the state told last.
+// report reports a state if it is new, and returns the last state reported.
 func (w *watch) report(last, state State) State {
 	if state == 0 || state == last || last == StateClosed {
 		return last
@@ -143,8 +143,8 @@ func (w *watch) report(last, state State) State {
 	return state
 }
 
-// stop joins the goroutine within ctx. What happened before is told first: a
-// removed listener still gives the events that it has buffered.
+// stop joins the goroutine within ctx. Earlier events are reported first: a
+// removed listener still delivers its buffered events.
 func (w *watch) stop(ctx context.Context) error {
 	w.end()
 	w.broker.conn.RemoveStatusListener(w.events)

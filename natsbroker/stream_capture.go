@@ -15,26 +15,26 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// lookLimit bounds each of the two questions of a capture. Where the
-// permission for one is missing, the server does not answer it at all.
+// lookLimit bounds each of the two requests of a capture. If the permission for
+// one is missing, the server does not answer it at all.
 const lookLimit = 2 * time.Second
 
-// The headers that make a server report what it would do with a message,
-// without doing it (ADR-41). Before 2.11 a server takes them for any other and
+// Headers that make a server report what it would do with a message, without
+// doing it (ADR-41). Before 2.11 a server treats them like any other header and
 // delivers the message.
 const (
 	traceDestHeader = "Nats-Trace-Dest"
 	traceOnlyHeader = "Nats-Trace-Only"
 )
 
-// capture is what is known of the stream that stores a subject.
+// capture is what is known about the stream that stores a subject.
 type capture struct {
 	stream string                  // "": see known
 	known  bool                    // whether there is one, or none
 	config *jetstream.StreamConfig // nil where it may not be read, or there is none
 	from   string                  // what it was read from, or why it is not known
-	// unlisted: no stream has the subject in its configuration, and no more can
-	// be known because the server cannot be traced.
+	// unlisted means that no stream has the subject in its configuration, and
+	// that no more can be known because the server cannot be traced.
 	unlisted bool
 
 	live      broker.Fact[int]  // subscriptions that a message would be delivered to now
@@ -42,10 +42,10 @@ type capture struct {
 	consumers int               // of the stream, where config is there
 }
 
-// readCapture asks two ways which stream stores a literal subject, since each
-// can be wrong or denied. The streams' own configuration, by STREAM.LIST, does
-// not see mappings and imports of accounts. A trace does see them, and is the
-// authority where the server can do it.
+// readCapture asks in two ways which stream stores a literal subject, since
+// each can be wrong or denied. The streams' own configuration, by STREAM.LIST,
+// does not include mappings and imports of accounts. A trace does, and takes
+// precedence if the server supports it.
 func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, native string) (capture, error) {
 	listed, listErr := listed(ctx, api, native)
 	if err := ctx.Err(); err != nil {
@@ -60,7 +60,7 @@ func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, na
 	return c, nil
 }
 
-// storing joins what the list and the trace say of the stream.
+// storing combines the results of the list and the trace.
 func storing(listed *jetstream.StreamInfo, listErr error, t *traced, traceErr error) capture {
 	const both, list, trace = "STREAM.LIST and a trace", "STREAM.LIST", "a trace"
 	switch {
@@ -81,12 +81,12 @@ func storing(listed *jetstream.StreamInfo, listErr error, t *traced, traceErr er
 	case listed != nil:
 		return capture{stream: listed.Config.Name, known: true, config: &listed.Config, consumers: listed.State.Consumers, from: list}
 	}
-	return capture{unlisted: true, from: fmt.Sprintf("%s has none, and mappings stay unseen: %v", list, traceErr)}
+	return capture{unlisted: true, from: fmt.Sprintf("%s has none, and mappings are not visible: %v", list, traceErr)}
 }
 
-// capture is what stores a subject of core NATS. While the connection is down
-// nothing is asked: a trace that waits for the reconnect might reach a server
-// that delivers it.
+// capture returns what stores a subject of core NATS. While the connection is
+// down nothing is asked: a trace that waits for the reconnect might reach a
+// server that delivers it.
 func (b *Broker) capture(ctx context.Context, native string) (capture, error) {
 	if !b.conn.IsConnected() {
 		why := nats.ErrDisconnected.Error()
@@ -109,7 +109,7 @@ func (c *capture) storedBy() broker.Fact[string] {
 	return broker.Unknown[string](c.from)
 }
 
-// withoutReader is whether a message is kept though nobody reads.
+// withoutReader returns whether a message is kept even if nobody reads.
 func (c *capture) withoutReader() broker.Fact[bool] {
 	switch {
 	case c.config != nil:
@@ -122,7 +122,7 @@ func (c *capture) withoutReader() broker.Fact[bool] {
 	return broker.Unknown[bool](c.from)
 }
 
-// requestReply is whether the first reply to a request is a responder's: a
+// requestReply returns whether the first reply to a request is a responder's: a
 // stream acknowledges what it stores, and its acknowledgement is a reply.
 func (c *capture) requestReply() broker.Fact[bool] {
 	switch {
@@ -136,9 +136,9 @@ func (c *capture) requestReply() broker.Fact[bool] {
 	return broker.Unknown[bool](c.from)
 }
 
-// interested is how many consumers keep a message in a stream with interest
-// retention. Of other streams it says nothing: what they keep, they keep for nobody
-// in particular.
+// interested returns how many consumers keep a message in a stream with
+// interest retention. For other streams it is unknown: they keep messages for
+// nobody in particular.
 func (c *capture) interested() broker.Fact[int] {
 	switch {
 	case c.config == nil || c.config.Retention != jetstream.InterestPolicy:
@@ -148,11 +148,11 @@ func (c *capture) interested() broker.Fact[int] {
 	case c.unread.V:
 		return broker.Known(0, "a trace: no consumer of stream "+c.stream+" wants the message")
 	}
-	return broker.Known(max(c.consumers, 1), "the consumers of stream "+c.stream+", of which one at least wants the message, by a trace")
+	return broker.Known(max(c.consumers, 1), "the consumers of stream "+c.stream+", of which at least one wants the message, by a trace")
 }
 
-// listeners is who gets a message published on core NATS: subscriptions, and what
-// has a stream with interest retention keep it.
+// listeners returns who gets a message published on core NATS: subscriptions,
+// and consumers for which a stream with interest retention keeps it.
 func (c *capture) listeners() broker.Fact[int] {
 	if c.config == nil || c.config.Retention != jetstream.InterestPolicy || c.live.State != broker.StateKnown {
 		return c.live
@@ -165,7 +165,7 @@ func (c *capture) listeners() broker.Fact[int] {
 	return kept
 }
 
-// listStream finds the stream in the configurations, nil if there is none.
+// listStream finds the stream in the configurations, or returns nil.
 func listStream(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamConfig, error) {
 	info, err := listed(ctx, api, native)
 	if info == nil {
@@ -174,7 +174,7 @@ func listStream(ctx context.Context, api jetstream.JetStream, native string) (*j
 	return &info.Config, nil
 }
 
-// listed is listStream with what the stream has.
+// listed is listStream with the stream's state.
 func listed(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
@@ -184,12 +184,12 @@ func listed(ctx context.Context, api jetstream.JetStream, native string) (*jetst
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return nil, nil // no JetStream, no stream
 	case err != nil:
-		return nil, fmt.Errorf("no answer, which is how a missing permission looks: %w", err)
+		return nil, fmt.Errorf("no answer, as with a missing permission: %w", err)
 	}
 	return info, nil
 }
 
-// traced is what a trace tells.
+// traced is the result of a trace.
 type traced struct {
 	stream    string // the stream that would store the message
 	refused   string // why the server would not take it
@@ -203,11 +203,11 @@ type traced struct {
 // reader is a client's subscription that would get a message.
 type reader struct{ subject, queue string }
 
-const mappedAway = "the account maps the subject to another, or imports it: a trace does not see the end of that"
+const mappedAway = "the account maps the subject to another, or imports it: a trace does not follow that to its end"
 
 func (t *traced) refusal() string { return "the server would refuse the publish: " + t.refused }
 
-// live is how many subscriptions there are. err is why there is no trace.
+// live returns how many subscriptions there are. err is why there is no trace.
 func (t *traced) live(err error) broker.Fact[int] {
 	switch {
 	case err != nil:
@@ -235,7 +235,7 @@ func (t *traced) unread(err error) broker.Fact[bool] {
 var errNoTrace = errors.New("the server cannot be traced (nats-server 2.11 and headers are needed)")
 
 // traceSubject asks the servers what they would do with a message. Nothing is
-// stored or delivered. It needs the permission to publish to the subject.
+// stored or delivered. It needs permission to publish to the subject.
 func traceSubject(ctx context.Context, nc *nats.Conn, native string) (traced, error) {
 	if !traceable(nc) {
 		return traced{}, errNoTrace
@@ -255,13 +255,13 @@ func traceSubject(ctx context.Context, nc *nats.Conn, native string) (traced, er
 	return collectTrace(ctx, sub)
 }
 
-// traceable reports whether the server connected to knows trace-only messages.
+// traceable reports whether the connected server supports trace-only messages.
 func traceable(nc *nats.Conn) bool {
 	return nc.HeadersSupported() && versionAtLeast(nc.ConnectedServerVersion(), 2, 11)
 }
 
-// versionAtLeast compares a version such as "2.11.4-beta.1". One that is not
-// understood is taken for an old one.
+// versionAtLeast compares a version such as "2.11.4-beta.1". One that cannot be
+// parsed is considered old.
 func versionAtLeast(version string, major, minor int) bool {
 	first, rest, _ := strings.Cut(version, ".")
 	second, _, _ := strings.Cut(rest, ".")
@@ -284,12 +284,12 @@ type traceEvent struct {
 	} `json:"events"`
 }
 
-// clientKind is a client's connection, and the server's own for its own
-// subscriptions are of other kinds, as are those to other servers.
+// clientKind is a client's connection; the server's own subscriptions, and
+// those to other servers, are of other kinds.
 const clientKind = 0
 
-// collectTrace reads the reports, which arrive in any order, until the one of
-// the server that took the message is there and all those that it and the others
+// collectTrace reads the reports, which arrive in any order, until it has the
+// one of the server that took the message and all those that it and the others
 // announced.
 func collectTrace(ctx context.Context, sub *nats.Subscription) (traced, error) {
 	var t traced
@@ -297,11 +297,11 @@ func collectTrace(ctx context.Context, sub *nats.Subscription) (traced, error) {
 	for due := 1; due > 0 || !entered; due-- {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return t, fmt.Errorf("no trace came: %w", err)
+			return t, fmt.Errorf("no trace arrived: %w", err)
 		}
 		var e traceEvent
 		if err := json.Unmarshal(msg.Data, &e); err != nil {
-			return t, fmt.Errorf("the trace is not understood: %w", err)
+			return t, fmt.Errorf("the trace cannot be parsed: %w", err)
 		}
 		due += e.Hops
 		entered = t.read(&e) || entered
@@ -309,7 +309,7 @@ func collectTrace(ctx context.Context, sub *nats.Subscription) (traced, error) {
 	return t, nil
 }
 
-// read reports whether the event is of the server that took the message.
+// read reports whether the event is from the server that took the message.
 func (t *traced) read(e *traceEvent) (entered bool) {
 	for _, ev := range e.Events {
 		switch ev.Type {

@@ -6,9 +6,9 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// deadFilter is a filter of a consumer by which nothing of its stream is
-// delivered, "" if there is none: the server takes such filters. What a mirror or
-// a source brings may have any subject.
+// deadFilter returns a filter of a consumer that delivers nothing from its
+// stream, or "": the server accepts such filters. Messages from a mirror or a
+// source may have any subject.
 func deadFilter(stream *jetstream.StreamConfig, c *jetstream.ConsumerConfig) string {
 	if stream.Mirror != nil || len(stream.Sources) > 0 || stream.SubjectTransform != nil {
 		return ""

@@ -12,16 +12,17 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// ScheduleSubject is the subject that a stream must capture, beside its own,
-// for messages with a Delay to be published to it. Each delayed message waits
-// in the stream on a subject of its own below it, since the server keeps one
-// schedule for each subject (ADR-51), and is stored anew under its real subject
-// when its time has come. A consumer of such a stream should have a filter, or
-// it is delivered the waiting messages too.
+// ScheduleSubject returns the subject that a stream must capture, besides its
+// own subjects, to accept messages with a Delay. Each delayed message waits in
+// the stream on its own subject matching it, since the server keeps one
+// schedule per subject (ADR-51), and is stored again under its real subject
+// when it is due. A consumer of such a stream should have a filter, or it is
+// delivered the waiting messages too.
 func ScheduleSubject(stream string) string { return natsrules.ScheduleSubject(stream) }
 
 // schedule makes a message wait in its stream. The time is written with
-// nanoseconds: nats.go's own option cuts it to whole seconds, and fires early.
+// nanoseconds: nats.go's own option truncates it to whole seconds, and fires
+// early.
 func (j *JetStream) schedule(ctx context.Context, p *jsMessage, delay time.Duration) error {
 	info, err := j.streamOf(ctx, p.native)
 	if err != nil {
@@ -39,7 +40,7 @@ func (j *JetStream) schedule(ctx context.Context, p *jsMessage, delay time.Durat
 	}
 	header[jetstream.ScheduleHeader] = []string{"@at " + time.Now().Add(delay).UTC().Format(time.RFC3339Nano)}
 	header[jetstream.ScheduleTargetHeader] = []string{p.native}
-	if ttl := header[jetstream.MsgTTLHeader]; ttl != nil { // it is for the message, not for the schedule
+	if ttl := header[jetstream.MsgTTLHeader]; ttl != nil { // it applies to the message, not to the schedule
 		header[jetstream.ScheduleTTLHeader] = ttl
 		delete(header, jetstream.MsgTTLHeader)
 	}
@@ -52,8 +53,8 @@ func checkSchedules(c *jetstream.StreamConfig) error {
 	return natsrules.CheckSchedules(c.Name, c.Subjects, c.AllowMsgSchedules, c.Retention == jetstream.InterestPolicy)
 }
 
-// streamOf returns the stream that captures a literal subject, nil if there is
-// none. Two would be an error of the server's (10065).
+// streamOf returns the stream that captures a literal subject, or nil. Two
+// would be a server error (10065).
 func (j *JetStream) streamOf(ctx context.Context, native string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
@@ -61,7 +62,7 @@ func (j *JetStream) streamOf(ctx context.Context, native string) (*jetstream.Str
 }
 
 // findStream asks for the streams of a subject and matches again: in a cluster
-// the server's filter also returns a mirror that has the subject for its name.
+// the server's filter also returns a mirror that has the subject as its name.
 func findStream(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamInfo, error) {
 	list := api.ListStreams(ctx, jetstream.WithStreamListSubject(native))
 	var found *jetstream.StreamInfo

@@ -6,7 +6,7 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// begin has a consumer begin where s says.
+// begin makes a consumer start where s says.
 func begin(c *jetstream.ConsumerConfig, s broker.Start) {
 	policy, sequence, at := s.Position()
 	switch policy {

@@ -12,22 +12,23 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Subscribe delivers the messages of a subject, which may hold wildcards, and
-// returns when the server has the subscription. In a cluster the other servers
-// learn of it a few milliseconds later. While the connection is down it waits
-// for the reconnect, within ctx.
+// Subscribe delivers the messages of a subject, which may contain wildcards,
+// and returns when the server has the subscription. In a cluster the other
+// servers learn of it a few milliseconds later. While the connection is down,
+// Subscribe waits for the reconnect, within ctx.
 //
 // [broker.Group] is a NATS queue group: its members share the messages, at
-// random and whatever each one's load is. Other options: [broker.PendingLimits],
-// [broker.Concurrency], [broker.OnError], [broker.Logger].
+// random and regardless of each member's load. Other options:
+// [broker.PendingLimits], [broker.Concurrency], [broker.OnError],
+// [broker.Logger].
 //
 // A subscription that the server denies is [broker.ErrDenied]. That is read
 // from the connection's last error, so it can be missed if another error hits
-// the same connection in the same instant, or if the permission is withdrawn
-// later; the connection's own error handler is told in each case.
+// the same connection at the same instant, or if the permission is withdrawn
+// later; the connection's own error handler is called in each case.
 //
 // When the connection is closed, the subscription ends with an Err matching
-// [broker.ErrClosed], and what waited in the client is lost.
+// [broker.ErrClosed], and messages waiting in the client are lost.
 func (b *Broker) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	return b.subscribe(ctx, "subscribe", subject, h, opts)
 }
@@ -53,7 +54,7 @@ func (b *Broker) subscribe(ctx context.Context, op, name string, h broker.Handle
 	return s.dispatcher.Subscription(), nil
 }
 
-// subscribeOptions are those that this backend reads itself.
+// subscribeOptions are the options that this backend reads itself.
 type subscribeOptions struct {
 	group  string
 	limits broker.PendingLimits
@@ -95,8 +96,8 @@ func (b *Broker) watchDenial(pattern, group string) denial {
 	return denial{conn: b.conn, before: b.conn.LastError(), text: text}
 }
 
-// err is the refusal, nil if there was none. A new one is a new error value
-// even where its text was seen before.
+// err returns the refusal, or nil. A new refusal is a new error value even if
+// its text was seen before.
 func (d denial) err() error {
 	last := d.conn.LastError()
 	switch {
@@ -110,7 +111,7 @@ func (d denial) err() error {
 	return nil
 }
 
-// same compares identities, of errors that may not be comparable.
+// same compares the identities of errors that may not be comparable.
 func same(denied, before error) bool {
 	return errors.Is(before, nats.ErrPermissionViolation) && denied == before //nolint:errorlint // identity is meant
 }

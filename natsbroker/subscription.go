@@ -12,8 +12,8 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// subscription ties a native subscription to its Dispatcher. nats.go runs
-// receive on one goroutine for each subscription.
+// subscription connects a native subscription to its Dispatcher. nats.go runs
+// receive on one goroutine per subscription.
 type subscription struct {
 	broker     *Broker
 	name       string // as the caller named it
@@ -32,8 +32,8 @@ type subscription struct {
 
 	returned atomic.Uint64 // calls of receive that have dispatched and returned
 	begun    atomic.Uint64 // twice the messages that were or will be dispatched; odd while turn is held
-	turn     sync.Mutex    // held to count what has not begun; see hold
-	removed  bool          // what has not begun is discarded
+	turn     sync.Mutex    // held to count messages that have not begun; see hold
+	removed  bool          // messages that have not begun are discarded
 	fenced   atomic.Bool   // a drain has begun, and the server sends nothing more
 
 	drops drops
@@ -52,8 +52,8 @@ func newSubscription(ctx context.Context, b *Broker, name string, h broker.Handl
 	return s, errors.Join(err, optionsErr, dispatcherErr)
 }
 
-// setUp makes the native subscription and waits until the server has it. What
-// arrives meanwhile waits at the gate.
+// setUp creates the native subscription and waits until the server has it.
+// Messages that arrive in the meantime wait at the gate.
 func (s *subscription) setUp(ctx context.Context) error {
 	b := s.broker
 	denied := b.watchDenial(s.pattern, s.options.group)
@@ -85,7 +85,8 @@ func (s *subscription) setLimits() error {
 }
 
 // awaitServer flushes until the server has answered. nats.go subscribes again
-// by itself after a reconnect, so a connection lost meanwhile is no failure.
+// by itself after a reconnect, so a connection lost in the meantime is not a
+// failure.
 func (s *subscription) awaitServer(ctx context.Context) error {
 	b := s.broker
 	ctx, cancel := b.withDeadline(ctx)
@@ -98,7 +99,7 @@ func (s *subscription) awaitServer(ctx context.Context) error {
 	}
 }
 
-// refuse undoes a set-up. No handler has run.
+// refuse undoes setUp. No handler has run.
 func (s *subscription) refuse() {
 	s.refused.Store(true)
 	close(s.gate)
@@ -128,7 +129,7 @@ func (s *subscription) receive(msg *nats.Msg) {
 	s.returned.Add(1)
 }
 
-// open waits for Subscribe's end and reports whether it succeeded.
+// open waits for Subscribe to finish and reports whether it succeeded.
 func (s *subscription) open() bool {
 	if !s.opened {
 		<-s.gate
@@ -142,7 +143,7 @@ func (s *subscription) open() bool {
 func (s *subscription) end() {
 	s.once.ended.Do(func() { close(s.ended) })
 	if s.refused.Load() {
-		return // nobody has it
+		return // the caller never got it
 	}
 	s.dispatcher.End(s.broker.failure("receive", s.name, nats.ErrConnectionClosed))
 }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// trips lets callers share round trips: those that come while one is under way
-// wait for the next, which is made for all of them at once. A caller that comes
-// alone makes its own, at once.
+// trips lets callers share round trips: callers that arrive during one wait for
+// the next, which is made for all of them at once. A lone caller makes its own
+// at once.
 type trips struct {
 	flush func(context.Context) error // one round trip; the context has a deadline
 
 	mu      sync.Mutex
 	under   bool  // a round trip is under way
 	current *trip // the one under way, if it is shared
-	next    *trip // of those who wait for its end; nil: nobody does
+	next    *trip // of the callers that wait for its end; nil if there are none
 	stopped bool
 }
 
@@ -74,7 +74,7 @@ func (t *trips) leave(shared *trip) {
 	}
 }
 
-// ended begins the round trip for those who have come meanwhile.
+// ended begins the round trip for callers that have arrived in the meantime.
 func (t *trips) ended() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,20 +89,20 @@ func (t *trips) run(shared *trip) {
 	defer t.ended()
 	defer shared.cancel()
 	err := t.flush(shared.ctx)
-	if errors.Is(err, context.Canceled) { // by stop: its callers are still there, if anybody is
+	if errors.Is(err, context.Canceled) { // by stop: its callers, if any, are still there
 		err = errBrokerClosed
 	}
 	shared.end(err)
 }
 
-// end tells the callers.
+// end releases the callers.
 func (s *trip) end(err error) {
 	s.err = err
 	close(s.done)
 }
 
-// stop ends the round trips that are shared, and joins the one under way. One
-// that its caller makes alone ends with its caller.
+// stop ends the shared round trips, and joins the one in progress. One that its
+// caller makes alone ends with its caller.
 func (t *trips) stop() {
 	t.mu.Lock()
 	t.stopped = true
