@@ -30,5 +30,6 @@ func call(ctx context.Context, h Handler, d *Delivery, o outcome) {
 // may, does so as part of the handler.
 func read(err error) {
 	_ = errors.Is(err, errGoexit)
+	_, _ = errors.AsType[*PanicError](err)
 	_ = err.Error()
 }

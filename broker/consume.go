@@ -35,11 +35,12 @@ import (
 //     is rejected, the later ones continue.
 //   - Messages that wait behind another of their key are held with their leases
 //     kept alive, and take no slots, so that a busy key leaves the other keys
-//     their slots. While handlers are so quick that waiting messages start
-//     before their first heartbeat, [Batch] times as many as there are slots
-//     may wait. Otherwise a receive requests only one message once as many wait
-//     as there are slots, and none is made once twice as many wait. [Snapshot]
-//     counts them.
+//     their slots. While handlers are so quick that the messages that a receive
+//     may return of one key start before their first heartbeat, [Batch] times
+//     as many may wait as there are slots (and places of the prefetch).
+//     Otherwise, once as many wait as there are those, receives request one
+//     message each, several at a time while such messages come, and none is
+//     made once twice as many wait. [Snapshot] counts them.
 //   - It settles on a context that does not end with the handler's. While one
 //     delete is in progress, further ones collect and are sent together; an
 //     idle consumer's delete is sent at once. Waiting deletes leave their slots

@@ -77,6 +77,10 @@ func TestConsumeSettlesByResult(t *testing.T) {
 			func(context.Context, *broker.Delivery) error { return &broker.RejectError{} },
 			"reject a <nil>", broker.Counts{Failed: 1, Rejected: 1},
 		},
+		"an error that cannot be asked for its kind is a panic": {
+			func(context.Context, *broker.Delivery) error { return (*nilKind)(nil) },
+			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
+		},
 		"an error that cannot be read is a panic": {
 			func(context.Context, *broker.Delivery) error { return (*nilError)(nil) },
 			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
@@ -121,6 +125,12 @@ type nilError struct{ cause error }
 
 func (e *nilError) Error() string { return e.cause.Error() }
 func (e *nilError) Unwrap() error { return e.cause }
+
+// nilKind is that mistake with an error that takes part in errors.As.
+type nilKind struct{ kind any }
+
+func (*nilKind) Error() string        { return "failed" }
+func (e *nilKind) As(target any) bool { return e.kind == target }
 
 func TestConsumeTellsPanicWithStack(t *testing.T) {
 	bubble(t, func(t *testing.T, r *fakeReceiver) {

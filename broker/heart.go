@@ -195,7 +195,6 @@ func (c *consumer) scheduleBeat(r *run, now time.Time) {
 		return
 	}
 	r.lease = end.Sub(now)
-	c.leaseTime = r.lease
 	r.renewed = max(r.renewed, r.lease)
 	after := r.lease - r.renewed/giveUpEarly
 	if r.renewable {

@@ -55,16 +55,19 @@ func (c *consumer) poll() *run {
 // pollMore is a further poll beside the first, as long as its receives return
 // full.
 func (c *consumer) pollMore() {
-	defer c.changed() // the poller may use the room that its last receive did not fill
-	for {
+	for received := false; ; received = true {
 		c.mu.Lock()
 		began := time.Now()
 		n := c.reserve(began, c.perReceive())
+		if n == 0 && received {
+			c.changedLocked()
+		}
 		c.mu.Unlock()
 		if n == 0 {
-			return
+			return // if it received nothing, nothing has changed: another poll would end as this one
 		}
 		if got, _, err := c.receive(n, began, false); err != nil || got < n {
+			c.changed() // the poller may use the room that this receive did not fill
 			return
 		}
 	}
@@ -127,7 +130,7 @@ func (c *consumer) awaitRoom() (int, time.Time) {
 }
 
 // mostPlaces keeps the arithmetic of places from overflowing.
-const mostPlaces = 1 << 30
+const mostPlaces = 1 << 29
 
 // places is how many deliveries may be in hand that do not wait behind another
 // of their key: those of the slots and of the prefetch. The caller holds mu.
@@ -145,11 +148,27 @@ func (c *consumer) free() int {
 	return int(min(places-int64(held), places*c.depth()-int64(c.behind))) - c.asked
 }
 
-// depth is how many messages may wait behind others for each place: as many as
-// one receive may return of a key, if handlers are so quick that these start
-// before a heartbeat for them is due. The caller holds mu.
+// noteHandlerTime takes the time of a handler into the average. The caller holds
+// mu.
+func (c *consumer) noteHandlerTime(d time.Duration) {
+	if c.handlerTime > 0 {
+		d = c.handlerTime + (d-c.handlerTime)/8
+	}
+	c.handlerTime = max(d, 1)
+}
+
+// quick reports whether handlers are so quick that all messages that a receive
+// may return of one key start before a heartbeat for them is due. The caller
+// holds mu.
+func (c *consumer) quick() bool {
+	lane := float64(c.handlerTime) * float64(c.batch) * float64(c.places()) / float64(c.concurrency)
+	return 0 < lane && lane <= float64(c.leaseTime)/3
+}
+
+// depth is how many messages may wait behind others for each place. The caller
+// holds mu.
 func (c *consumer) depth() int64 {
-	if batch := time.Duration(c.batch); batch > 0 && 0 < c.handlerTime && c.handlerTime <= c.leaseTime/3/batch {
+	if c.quick() {
 		return max(int64(c.batch), 2)
 	}
 	return 2
@@ -161,7 +180,7 @@ func (c *consumer) depth() int64 {
 // destination that assigns a key to one consumer at a time (SQS FIFO). The
 // caller holds mu.
 func (c *consumer) perReceive() int {
-	if c.behind >= c.places() && c.depth() == 2 {
+	if c.behind >= c.places() && !c.quick() {
 		return 1
 	}
 	return c.batch
@@ -247,6 +266,7 @@ func (c *consumer) take(ds []*Delivery, n int, keep bool) (own *run) {
 		c.enterLocked(r.delivery)
 		c.hand.add(r)
 		c.scheduleBeat(r, now)
+		c.leaseTime = r.lease
 		if begun || !c.startInLane(r, now) {
 			continue
 		}

@@ -16,7 +16,7 @@ import (
 type scriptedReceiver struct {
 	*fakeReceiver
 	calls  atomic.Int32
-	answer func(ctx context.Context, call, most int) ([]*broker.Delivery, error)
+	answer func(ctx context.Context, call, limit int) ([]*broker.Delivery, error)
 }
 
 func (s *scriptedReceiver) Receive(ctx context.Context, _ string, limit int, _ ...broker.ReceiveOption) ([]*broker.Delivery, error) {
@@ -42,10 +42,10 @@ func TestIntakeTakesBackTheRoomOfAFurtherPoll(t *testing.T) {
 
 func oneOfTwoPollsBringsNothing(t *testing.T, f *fakeReceiver, full int) {
 	r := &scriptedReceiver{fakeReceiver: f}
-	r.answer = func(ctx context.Context, call, most int) ([]*broker.Delivery, error) {
+	r.answer = func(ctx context.Context, call, limit int) ([]*broker.Delivery, error) {
 		time.Sleep(time.Second)        // so that both are under way
 		if call == 0 || call == full { // the first fills a batch, so that a further poll starts
-			return messages(most), nil
+			return messages(limit), nil
 		}
 		wait, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
@@ -272,4 +272,41 @@ func TestHookThatEndsItsGoroutine(t *testing.T) {
 			}
 		})
 	})
+}
+
+// While the rate or the circuit keep the intake shut, handlers that return start
+// no polls that would find nothing to do: that would be a hot loop, in which no
+// time passes here.
+func TestNoPollsWhileTheIntakeIsShut(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt    broker.SubscribeOption
+		result error
+		calls  int32 // in the first minute, at most
+	}{
+		"rate":    {broker.Rate(1), nil, 60},
+		"circuit": {broker.Circuit{Failures: 3, Pause: 2 * time.Minute}, errors.New("down"), 7}, // those for the slots, before it opened
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, f *fakeReceiver) {
+				r := &scriptedReceiver{fakeReceiver: f, answer: func(ctx context.Context, call, limit int) ([]*broker.Delivery, error) {
+					if call == 0 {
+						return messages(limit), nil // in full
+					}
+					poll, cancel := context.WithTimeout(ctx, 20*time.Second)
+					defer cancel()
+					<-poll.Done()
+					return nil, ctx.Err()
+				}}
+				sub := consume(t, r, func(context.Context, *broker.Delivery) error {
+					time.Sleep(1500 * time.Millisecond)
+					return c.result
+				}, broker.Concurrency(64), broker.Batch(10), c.opt)
+				time.Sleep(time.Minute)
+				if n := r.calls.Load(); n < 2 || n > c.calls {
+					t.Errorf("%d receives, want 2 to %d", n, c.calls)
+				}
+				drain(t, sub)
+			})
+		})
+	}
 }

@@ -70,7 +70,7 @@ func (r *run) handled(_ context.Context, d *Delivery, err error) {
 	}
 	c.mu.Lock()
 	if d.Key != "" {
-		c.handlerTime = max(c.handlerTime+(time.Since(r.received)-r.waited-c.handlerTime)/8, 1)
+		c.noteHandlerTime(time.Since(r.received) - r.waited)
 	}
 	c.countResult(err)
 	if !interrupted {
