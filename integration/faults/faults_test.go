@@ -93,8 +93,8 @@ func run(t *testing.T, endpoint, queue string, audit *sqsaudit.Audit) {
 		t.Fatal(err)
 	}
 	// Of many messages, as many are slow as of 25,000, and more are worked on at a
-	// time, in more groups: else a long run waits for handlers, which wait most of
-	// their time, and for groups that a lost answer holds up for a lease.
+	// time, in more groups: handlers, which wait most of their time, would else be
+	// what a long run takes its time for.
 	many := min(max(*messages/25_000, 1), 4)
 	load := &sqsaudit.Load{
 		Audit: audit, Broker: b, Queue: queue, Messages: *messages, Lease: lease, Seed: seed,
@@ -109,6 +109,7 @@ func run(t *testing.T, endpoint, queue string, audit *sqsaudit.Audit) {
 	blowing.Go(func() {
 		if err := p.blow(published); err != nil {
 			t.Error(err)
+			cancel() // or it goes on until its limit, through a proxy that may be stuck
 		}
 	})
 	err = load.Run(ctx, func() bool {
