@@ -2,11 +2,11 @@ package memory
 
 import "github.com/candidmq/candidmq/broker"
 
-// keepRoom is how many messages' room an empty backlog keeps.
+// keepRoom is the capacity, in messages, that an empty backlog keeps.
 const keepRoom = 4096
 
-// backlog is a queue of messages: what is pushed goes to in, what is popped
-// comes from out, and an empty out takes over in.
+// backlog is a queue of messages: push appends to in, pop takes from out, and
+// an empty out takes over in.
 type backlog struct {
 	in, out []*broker.Delivery
 	next    int // in out

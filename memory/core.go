@@ -14,17 +14,17 @@ import (
 	"github.com/candidmq/candidmq/internal/subscriptions"
 )
 
-// defaultMaxPayload is the max_payload of a nats-server that is not configured.
+// defaultMaxPayload is the max_payload of a nats-server without configuration.
 const defaultMaxPayload = 1 << 20
 
-// defaultPending are the limits that nats.go sets where nobody does.
+// defaultPending are the default limits of nats.go.
 var defaultPending = broker.PendingLimits{Messages: 500_000, Bytes: 64 << 20}
 
-// CoreNATS plays core NATS, as one connection to one server: subjects with the
-// wildcards * and >, queue groups whose members share at random, fan-out,
-// request-reply. Nothing is stored: what nobody subscribes to is gone, and a
-// subscriber that cannot keep up loses the newest messages. It has the roles of
-// natsbroker.Broker and refuses what that refuses.
+// CoreNATS simulates core NATS, as one connection to one server: subjects with
+// the wildcards * and >, queue groups whose members share messages at random,
+// fan-out, request-reply. Nothing is stored: a message without a subscriber is
+// lost, and a subscriber that cannot keep up loses the newest messages. It has
+// the roles of natsbroker.Broker and refuses the same input.
 //
 // The messages that one goroutine publishes reach each subscription in order.
 // All subscribers get the same bytes, copied once from the publisher's. A
@@ -42,7 +42,7 @@ type CoreNATS struct {
 	chance     chance
 	subs       subscriptions.Set
 	activity   *activity
-	busy       atomic.Int64 // messages on their way to a handler's end
+	busy       atomic.Int64 // messages not yet handled
 	lastInbox  atomic.Uint64
 	closed     atomic.Bool
 	over       chan struct{} // closed with closed
@@ -60,35 +60,35 @@ var (
 	_ broker.Pinger    = (*CoreNATS)(nil)
 )
 
-// CoreNATSOptions are options of [NewCoreNATS]. The zero value is useful.
+// CoreNATSOptions are the options of [NewCoreNATS]. The zero value is ready to
+// use.
 type CoreNATSOptions struct {
-	// Logger is where subscriptions log; nil: nowhere.
+	// Logger is used by subscriptions; nil discards.
 	Logger *slog.Logger
-	// Subjects gives destinations names of their own: what it maps to is a
-	// subject.
+	// Subjects maps names of destinations to subjects.
 	Subjects map[string]string
 	// RequestTimeout bounds a request whose context has no deadline; 0:
 	// [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
 	// MaxPayload is the largest message in bytes, body and headers; 0: 1 MiB.
 	MaxPayload int
-	// PendingLimits are those of subscriptions that name none; 0: as nats.go.
+	// PendingLimits are the limits of subscriptions without their own; 0: as
+	// nats.go.
 	PendingLimits broker.PendingLimits
-	// Ignore are optional fields of messages to be dropped on purpose, instead
-	// of refused.
+	// Ignore is the set of optional message fields to drop instead of refusing
+	// the message.
 	Ignore broker.Fields
-	// Confirm has the receipts of Publish and PublishBatch say
+	// Confirm makes the receipts of Publish and PublishBatch report
 	// [broker.OutcomeReceived], and Describe [broker.ConfirmReceived], as with
 	// natsbroker's Options.Confirm. Here there is no round trip to wait for.
 	Confirm bool
-	// WorstCase, if not 0, is the seed of the worst that the contract allows to
-	// happen to a slow subscriber: each subscription has a pending limit of 1 to
-	// 8 messages by chance, or its own if that is lower. One that keeps up with
-	// what is published loses nothing; one that lags by a few messages loses the
-	// newest, as core NATS does when it lags by many, or when a connection
-	// breaks. The same seed and the same operations, one after the other, give
-	// the same limits and pick the same members of queue groups. A test should
-	// print its seed.
+	// WorstCase, if not 0, is the seed for simulating the worst that the
+	// contract allows for a slow subscriber: each subscription has a random
+	// pending limit of 1 to 8 messages, or its own if that is lower. One that
+	// keeps up loses nothing; one that lags by a few messages loses the newest,
+	// as core NATS does when it lags by many, or when a connection breaks. The
+	// same seed and the same sequence of operations give the same limits and
+	// pick the same members of queue groups. A test should print its seed.
 	WorstCase uint64
 }
 
@@ -112,7 +112,7 @@ func newCoreNATS(o *CoreNATSOptions, a *activity) *CoreNATS {
 	return b
 }
 
-// orElse fills in what l does not limit.
+// orElse sets the limits that are missing in l.
 func orElse(l, others broker.PendingLimits) broker.PendingLimits {
 	return broker.PendingLimits{
 		Messages: cmp.Or(max(0, l.Messages), others.Messages),
@@ -125,7 +125,7 @@ func orElse(l, others broker.PendingLimits) broker.PendingLimits {
 func (b *CoreNATS) Flush(ctx context.Context) error { return b.probe(ctx, OpFlush) }
 
 // Ping implements [broker.Pinger]. It fails only when the broker is closed, ctx
-// has ended, or a test said so.
+// has ended, or a test requested a failure.
 func (b *CoreNATS) Ping(ctx context.Context) error { return b.probe(ctx, OpPing) }
 
 func (b *CoreNATS) probe(ctx context.Context, op Op) error {
@@ -135,7 +135,7 @@ func (b *CoreNATS) probe(ctx context.Context, op Op) error {
 	return b.failure(op)
 }
 
-// Close implements [broker.Broker]. Requests that wait fail.
+// Close implements [broker.Broker]. Waiting requests fail.
 func (b *CoreNATS) Close(ctx context.Context) error {
 	err := b.subs.Close(ctx)
 	b.closed.Store(true)
@@ -143,11 +143,11 @@ func (b *CoreNATS) Close(ctx context.Context) error {
 	return err
 }
 
-// WaitIdle waits until every message that was published has been handled by
-// everybody who gets it: until no handler runs and none has anything to do. It
-// does not poll, and works inside a testing/synctest bubble as well as outside.
+// WaitIdle waits until every published message has been handled by all its
+// receivers: until no handler runs and none has a message waiting. It does not
+// poll, and works inside a testing/synctest bubble as well as outside.
 //
-// The counters of a subscription may still lag behind by a moment.
+// The counters of a subscription may still lag behind briefly.
 func (b *CoreNATS) WaitIdle(ctx context.Context) error {
 	if err := b.activity.wait(ctx, b.idle); err != nil {
 		return b.notIdle(err)
@@ -161,7 +161,7 @@ func (b *CoreNATS) notIdle(cause error) error {
 
 func (b *CoreNATS) idle() bool { return b.busy.Load() == 0 }
 
-// handled takes n messages off what WaitIdle waits for.
+// handled subtracts n messages from the number that WaitIdle waits for.
 func (b *CoreNATS) handled(n int) {
 	if b.busy.Add(int64(-n)) == 0 {
 		b.activity.ended()

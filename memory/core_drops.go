@@ -6,11 +6,11 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// dropPeriod is how long a drop may go untold, as in natsbroker.
+// dropPeriod is the longest that a drop may go unreported, as in natsbroker.
 const dropPeriod = 100 * time.Millisecond
 
-// drop counts a message that is not taken in, and sees to it that this is told.
-// The caller holds mu.
+// drop counts a message that is not accepted, and arranges for it to be
+// reported. The caller holds mu.
 func (s *subscription) drop() {
 	s.dropped++
 	s.total++
@@ -23,8 +23,8 @@ func (s *subscription) drop() {
 	}
 }
 
-// takeDropped is what is to be told now by the caller, who holds mu, with tell;
-// nil if nothing is.
+// takeDropped returns the drops that the caller, who holds mu, must now report
+// with tell; nil if there are none.
 func (s *subscription) takeDropped() *broker.DropError {
 	if s.dropped == 0 {
 		return nil
@@ -35,7 +35,7 @@ func (s *subscription) takeDropped() *broker.DropError {
 	return e
 }
 
-// tell tells drops. A drain waits for it.
+// tell reports drops. A drain waits for it.
 func (s *subscription) tell(e *broker.DropError) {
 	s.dispatcher.Drop(e.Messages, failed(OpReceive, s.dispatcher.Subscription().Subject(), broker.ErrDropped, e))
 	s.mu.Lock()
@@ -44,7 +44,7 @@ func (s *subscription) tell(e *broker.DropError) {
 	s.checkQuiet()
 }
 
-// tellLate tells drops behind a handler that does not return.
+// tellLate reports drops while a handler does not return.
 func (s *subscription) tellLate() {
 	s.mu.Lock()
 	e := s.takeDropped()

@@ -45,13 +45,13 @@ type gathering struct {
 	answers *answers
 }
 
-// answers is where all replies wait for the loop.
+// answers is where replies wait for the loop.
 type answers struct {
 	queue   chan broker.Message
 	dropped atomic.Bool
 }
 
-// take drops what there is no room for.
+// take drops messages that there is no room for.
 func (a *answers) take(m broker.Message, _ int) {
 	select {
 	case a.queue <- m:
@@ -94,7 +94,7 @@ func (g *gathering) run(ctx context.Context, m broker.Message, opts []broker.Gat
 	return g.collect(ctx)
 }
 
-// collect yields the answers until one of the ends has come.
+// collect yields the replies until one of the ends is reached.
 func (g *gathering) collect(ctx context.Context) error {
 	var silent <-chan time.Time
 	for {
@@ -122,8 +122,8 @@ func (g *gathering) collect(ctx context.Context) error {
 	}
 }
 
-// late is what the end of ctx means: an end like others, if it is a deadline and
-// no number of answers was asked for.
+// late interprets the end of ctx: a normal end, if it is a deadline and no
+// number of replies was requested.
 func (g *gathering) late(ctx context.Context) error {
 	if g.Replies == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil

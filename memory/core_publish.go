@@ -11,9 +11,9 @@ import (
 )
 
 // Publish implements [broker.Publisher]. It honours ReplyTo and refuses the
-// other optional fields. It never blocks; the outcome is [broker.OutcomeSent], or
-// with CoreNATSOptions.Confirm [broker.OutcomeReceived], whether or not anybody
-// subscribes.
+// other optional fields. It never blocks; the outcome is [broker.OutcomeSent],
+// or with CoreNATSOptions.Confirm [broker.OutcomeReceived], whether or not
+// there are subscribers.
 func (b *CoreNATS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if err := b.open(ctx, OpPublish, m.Subject); err != nil {
 		return broker.Receipt{}, err
@@ -36,8 +36,8 @@ func (b *CoreNATS) outcome() broker.Outcome {
 	return broker.OutcomeSent
 }
 
-// PublishBatch implements [broker.Publisher]. If a message is refused, none is
-// sent, and the others' errors match [broker.ErrSkipped].
+// PublishBatch implements [broker.Publisher]. If any message is refused, none
+// is sent, and the errors of the others match [broker.ErrSkipped].
 func (b *CoreNATS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
 	if err := b.open(ctx, OpPublish, ""); err != nil {
@@ -159,8 +159,8 @@ func copyOf(b []byte) []byte {
 }
 
 // choice is the member that a queue group's message goes to, picked among those
-// seen so far, each with the same chance. A group is one group on whatever
-// patterns its members are.
+// seen so far with equal probability. A group is one group, whatever patterns
+// its members use.
 type choice struct {
 	group  string
 	seen   int

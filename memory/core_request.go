@@ -74,7 +74,7 @@ func (i inbox) take(m broker.Message, _ int) {
 
 func (inbox) queueGroup() string { return "" }
 
-// newInbox makes a reply address.
+// newInbox creates a reply address.
 func (b *CoreNATS) newInbox() string {
 	return inboxPrefix + strconv.FormatUint(b.lastInbox.Add(1), 36)
 }
@@ -100,9 +100,9 @@ func answer(m broker.Message) (*broker.Delivery, error) {
 }
 
 // Respond implements [broker.Responder], with the options of Subscribe. A reply
-// that cannot be sent, such as one that is too large, is told to
+// that cannot be sent, such as one that is too large, is reported to
 // [broker.OnError], and the requester gets a [*broker.ReplyError] with code
-// "500" in its place.
+// "500" instead.
 func (b *CoreNATS) Respond(ctx context.Context, subject string, h broker.ReplyHandler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := natsrules.CheckReplyHandler(h); err != nil {
 		return nil, err

@@ -9,8 +9,7 @@ import (
 )
 
 // Describe implements [broker.Describer]: the contract of core NATS, for a
-// subject without wildcards, with the number of subscriptions that there are
-// now.
+// subject without wildcards, with the current number of subscriptions.
 func (b *CoreNATS) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	if err := b.open(ctx, OpDescribe, destination); err != nil {
 		return broker.Semantics{}, err

@@ -13,8 +13,8 @@ import (
 
 // Subscribe implements [broker.Subscriber]. Options: [broker.Group], a queue
 // group; [broker.PendingLimits]; [broker.Concurrency]; [broker.OnError];
-// [broker.Logger]. Drops are told when the handler next returns, or 100 ms after
-// the first if it does not.
+// [broker.Logger]. Drops are reported when the handler next returns, or 100 ms
+// after the first if it does not.
 func (b *CoreNATS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	return b.subscribe(ctx, OpSubscribe, subject, h, opts)
 }
@@ -37,8 +37,8 @@ func (b *CoreNATS) subscribe(ctx context.Context, op Op, name string, h broker.H
 	return keep(ctx, &b.subs, s.dispatcher.Subscription())
 }
 
-// subscription is what waits for one subscription's handler. While there is
-// something, a goroutine gives it to the dispatcher.
+// subscription holds the messages that wait for one subscription's handler.
+// While there are any, a goroutine passes them to the dispatcher.
 type subscription struct {
 	core       *CoreNATS
 	pattern    string
@@ -50,16 +50,16 @@ type subscription struct {
 	backlog  backlog
 	waiting  broker.PendingLimits // what waits, with what is being dispatched
 	current  int                  // size of what is being dispatched
-	dropped  uint64               // and not told yet
+	dropped  uint64               // and not yet reported
 	total    uint64               // dropped in all
-	telling  int                  // calls of tell to come or under way
-	late     *time.Timer          // tells drops behind a handler that does not return; nil before the first
+	telling  int                  // calls of tell pending or in progress
+	late     *time.Timer          // reports drops while a handler does not return; nil before the first
 	running  bool                 // the goroutine is there
 	ended    bool                 // nothing more is taken in or dispatched
 	quiet    chan struct{}        // closed when isQuiet; nil until stop asks
 	deadline <-chan struct{}      // closed when a drain's deadline has passed: nothing more is dispatched
 
-	starting atomic.Int64 // messages on their way from the backlog to the begin of their handler
+	starting atomic.Int64 // messages on their way from the backlog to the start of their handler
 	stopping atomic.Bool  // stop wants to know when starting is 0
 }
 
@@ -133,7 +133,7 @@ func (s *subscription) run() {
 	returned = true
 }
 
-// step tells drops or dispatches one message; false: there is nothing to do.
+// step reports drops or dispatches one message; false: there is nothing to do.
 func (s *subscription) step() bool {
 	d, dropped := s.next()
 	switch {
@@ -147,7 +147,7 @@ func (s *subscription) step() bool {
 	return true
 }
 
-// next is the end of one dispatch and the begin of the next.
+// next ends one dispatch and begins the next.
 func (s *subscription) next() (*broker.Delivery, *broker.DropError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +182,7 @@ func (s *subscription) pastDeadline() bool {
 	}
 }
 
-// watched tells stop when a handler begins, and WaitIdle when it ends.
+// watched notifies stop when a handler begins, and WaitIdle when it ends.
 func (s *subscription) watched(h broker.Handler) broker.Handler {
 	return func(ctx context.Context, d *broker.Delivery) error {
 		defer s.core.handled(1)
@@ -204,8 +204,8 @@ func (s *subscription) die() {
 	s.checkQuiet()
 }
 
-// isQuiet: what was taken in has its handler running, or is over, and no drops
-// are being told. The caller holds mu.
+// isQuiet: every accepted message has its handler running, or is done, and no
+// drops are being reported. The caller holds mu.
 func (s *subscription) isQuiet() bool {
 	return (s.backlog.len() == 0 || s.ended) && s.starting.Load() == 0 && s.telling == 0
 }
@@ -249,7 +249,7 @@ func (s *subscription) stop(ctx context.Context) (discarded int) {
 }
 
 // await waits until the subscription is quiet, or canceled is closed. The
-// caller holds mu, which it gives up meanwhile.
+// caller holds mu, which await releases while it waits.
 func (s *subscription) await(canceled <-chan struct{}) {
 	if s.isQuiet() {
 		return

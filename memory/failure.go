@@ -8,9 +8,9 @@ import (
 // Op names an operation, for FailNext and in [broker.Error].
 type Op string
 
-// Operations. OpPublish is each message of Publish and PublishBatch; OpDelete,
-// OpExtend, OpRelease and OpReject are each delivery of such a call; the others
-// are each call.
+// Values of Op. OpPublish counts each message of Publish and PublishBatch;
+// OpDelete, OpExtend, OpRelease and OpReject count each delivery of such a
+// call; the others count each call.
 const (
 	OpPublish   Op = "publish"
 	OpSubscribe Op = "subscribe"
@@ -28,7 +28,7 @@ const (
 	OpPing      Op = "ping"
 )
 
-// failures are the errors that a test asked for.
+// failures are the errors requested by a test.
 type failures struct {
 	armed atomic.Int64 // how many are still to come, of all operations
 	mu    sync.Mutex
@@ -40,10 +40,9 @@ type failure struct {
 	err  error
 }
 
-// FailNext lets the next n calls of an operation fail with err as it is,
-// without effect. They come after those that were asked for before.
-// What is refused as bad input does not count as a call. n below 1 does
-// nothing.
+// FailNext makes the next n calls of an operation fail with err, unchanged and
+// without effect. Failures requested earlier come first. A call refused as bad
+// input does not count. n below 1 does nothing.
 func (f *failures) FailNext(op Op, n int, err error) {
 	if n < 1 {
 		return

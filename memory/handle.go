@@ -8,14 +8,14 @@ import (
 	"github.com/candidmq/candidmq/internal/queue"
 )
 
-// Native is what [broker.Delivery.As] reaches in a delivery of [SQS], given a
-// *Native: what SQS tells and broker does not model.
+// Native is the type that [broker.Delivery.As] sets for a delivery of [SQS],
+// given a *Native: details that SQS reports and broker does not model.
 type Native struct {
 	FirstReceive     time.Time // of the message, from whichever queue
 	DeadLetterSource string    // the queue that a dead-lettered message came from last
 }
 
-// handle is the Handle of a delivery that was received.
+// handle is the Handle of a received delivery.
 type handle struct {
 	lease.Lease
 	owner    *SQS
@@ -35,10 +35,10 @@ func (h *handle) As(target any) bool {
 	return false
 }
 
-// Settlement says what became of a delivery made by hand.
+// Settlement says how a hand-made delivery was settled.
 type Settlement uint8
 
-// Settlements.
+// Values of Settlement.
 const (
 	Unsettled Settlement = iota
 	Deleted
@@ -48,7 +48,7 @@ const (
 
 var settlementNames = [...]string{"unsettled", "deleted", "released", "rejected"}
 
-// String returns the settlement's word, such as "deleted".
+// String returns the settlement's name, such as "deleted".
 func (s Settlement) String() string {
 	if int(s) < len(settlementNames) {
 		return settlementNames[s]

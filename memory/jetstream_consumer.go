@@ -12,38 +12,40 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// DeadLetters says where a consumer's messages go that are rejected, or were
-// tried too often, as natsbroker.DeadLetters does. JetStream has no such setting: on
-// the real server it is kept in the consumer's metadata.
+// DeadLetters configures where a consumer's messages are moved that are
+// rejected, or whose attempts are used up, as natsbroker.DeadLetters does.
+// JetStream has no such setting: on the real server it is kept in the
+// consumer's metadata.
 type DeadLetters struct {
 	// Subject is where the copies are published; "": nowhere. A stream must capture
 	// it.
 	Subject string
-	// MaxAttempts is how often a message is delivered, 0 for no limit. When it would
-	// be delivered once more, Receive moves it.
+	// MaxAttempts is how often a message is delivered, 0 for no limit. When it
+	// would be delivered once more, Receive moves it.
 	MaxAttempts int
 }
 
-// Metadata returns others with the settings added, as the metadata of a real consumer
-// has them. others may be nil, and is not changed.
+// Metadata returns a copy of others with the settings added, as in the metadata
+// of a real consumer. others may be nil, and is not changed.
 func (d DeadLetters) Metadata(others map[string]string) map[string]string {
 	return natsrules.DeadLetters(d).Metadata(others)
 }
 
 // ConsumerConfig is a durable pull consumer, with the names of JetStream's own
-// configuration. What is zero has the server's default.
+// configuration. Zero fields have the server's defaults.
 type ConsumerConfig struct {
 	Durable string
 	// FilterSubject or FilterSubjects are the patterns of what is delivered, no two
 	// with a subject in common; none: all that the stream has.
 	FilterSubject  string
 	FilterSubjects []string
-	// Start is with which message the consumer begins; the zero one: the first.
+	// Start is the message that the consumer begins with; the zero Start is the
+	// first.
 	Start broker.Start
-	// AckNone: what is delivered is settled.
+	// AckNone: a message is settled by its delivery.
 	AckNone bool
-	// AckWait is the lease, 30 s by default. BackOff has that of each attempt in
-	// its place, the last for all further ones.
+	// AckWait is the lease, 30 s by default. BackOff replaces it by a lease per
+	// attempt, the last for all further ones.
 	AckWait time.Duration
 	BackOff []time.Duration
 	// MaxDeliver is how often a message is delivered; then it is stranded: it stays
@@ -128,10 +130,10 @@ func (c *ConsumerConfig) engine() stream.ConsumerConfig {
 	return e
 }
 
-// CreateConsumer makes a consumer of a stream. It does nothing if there is one of
-// that name with the same configuration; with another one, and for what the server
-// refuses, it returns a [*broker.FieldError] for each problem, joined. Without the
-// stream it is [broker.ErrNotFound].
+// CreateConsumer creates a consumer of a stream. It does nothing if one of that
+// name exists with the same configuration; if its configuration differs, or the
+// server would refuse it, the error holds a [*broker.FieldError] for each
+// problem, joined. Without the stream it is [broker.ErrNotFound].
 func (b *JetStream) CreateConsumer(stream string, c ConsumerConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,8 +152,9 @@ func (b *JetStream) createConsumer(stream string, c ConsumerConfig) error {
 	})
 }
 
-// UpdateConsumer gives a consumer other times, limits and dead letters. The filters,
-// Start and AckNone are fixed. Leases that have begun stay as they are.
+// UpdateConsumer changes a consumer's times, limits and dead letters. The
+// filters, Start and AckNone are fixed. Leases that have begun are not
+// affected.
 func (b *JetStream) UpdateConsumer(stream string, c ConsumerConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,8 +166,8 @@ func (b *JetStream) UpdateConsumer(stream string, c ConsumerConfig) error {
 	})
 }
 
-// setConsumer checks a configuration, has set bring it to the engine, and keeps
-// it. The caller holds mu.
+// setConsumer checks a configuration, applies it to the engine with set, and
+// stores it. The caller holds mu.
 func (b *JetStream) setConsumer(stream string, c ConsumerConfig, set func(n natsrules.Consumer, old, c *ConsumerConfig) error) error {
 	n := natsrules.Consumer{Stream: stream, Name: c.Durable}
 	s := b.streams[stream]
@@ -209,9 +212,9 @@ func orAll(filters []string) []string {
 	return filters
 }
 
-// DeleteConsumer removes a consumer. Receives that wait end with
-// [broker.ErrNotFound]. Its messages stay in the stream, but for those that only it
-// held there by interest.
+// DeleteConsumer removes a consumer. Waiting receives end with
+// [broker.ErrNotFound]. Its messages stay in the stream, except those that only
+// it held there by interest.
 func (b *JetStream) DeleteConsumer(stream, durable string) error {
 	n := natsrules.Consumer{Stream: stream, Name: durable}
 	b.mu.Lock()

@@ -43,11 +43,12 @@ func (b *JetStream) forward(ctx context.Context, native string, header broker.He
 	return err
 }
 
-// Redrive publishes the messages of a dead-letter queue back to the subjects they
-// came from, as new messages, and deletes them there: at most limit, which is 1 or
-// above, and as many as there are now. It returns how many. Other consumers of the
-// subject receive what is redriven too. A message that cannot be moved stays, is told
-// in the error, and keeps no other from being moved.
+// Redrive publishes the messages of a dead-letter queue back to the subjects
+// they came from, as new messages, and deletes them there: at most limit, which
+// is 1 or above, and at most as many as there are now. It returns their number.
+// Other consumers of the subject receive the redriven messages too. A message
+// that cannot be moved stays, is named in the error, and does not prevent
+// others from being moved.
 func (b *JetStream) Redrive(ctx context.Context, queue string, limit int) (int, error) {
 	return natsrules.Redrive(ctx, b, queue, limit, b.redriveOne)
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// Health implements [broker.HealthReporter]: how a consumer does. Of a subject,
-// nothing is known. What the server does not tell is unknown here too.
+// Health implements [broker.HealthReporter] for consumers. Nothing is known
+// about a subject. Figures that the server does not report are unknown here
+// too.
 func (b *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
 	if err := b.open(ctx, OpHealth, destination); err != nil {
 		return broker.Health{}, err

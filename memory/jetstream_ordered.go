@@ -63,7 +63,7 @@ func (o *ordered) removeConsumer() {
 }
 
 // create makes the consumer. To the engine each message is leased until it was
-// handled, so that WaitIdle waits for it, and for ever, so that it comes once.
+// handled, so that WaitIdle waits for it, and forever, so that it is delivered once.
 func (o *ordered) create(pattern string, from broker.Start) error {
 	c := &ConsumerConfig{FilterSubject: pattern, Start: from, AckNone: true}
 	engine := c.engine()

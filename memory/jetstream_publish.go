@@ -25,14 +25,14 @@ var errNoStream = errors.New("no stream has the subject: add it to one, with Cre
 // OutcomeStored or OutcomeDuplicate, the stream's sequence number, and
 // "stream:sequence" as the id. A DedupID is unique in its stream, whatever the
 // subject, within Duplicates. A TTL is rounded up to whole seconds and needs
-// AllowMsgTTL; a Delay needs AllowMsgSchedules and the subject schedule.<stream>.*
-// in the stream. Of the headers beginning with Nats- those that are named in
-// [ErrExpectation] make the publish conditional, Nats-Rollup needs AllowRollup, and
-// the others are refused.
+// AllowMsgTTL; a Delay needs AllowMsgSchedules and the subject
+// schedule.<stream>.* in the stream. Of the headers beginning with Nats-, those
+// named in [ErrExpectation] make the publish conditional, Nats-Rollup needs
+// AllowRollup, and the others are refused.
 //
-// If no stream captures the subject the error is [broker.ErrNotFound], at once
-// unless StreamWait says otherwise. A stream with NoAck stores the message and
-// never answers: then Publish waits until ctx or RequestTimeout ends, with an error
+// If no stream captures the subject, the error is [broker.ErrNotFound], at once
+// unless StreamWait is set. A stream with NoAck stores the message and never
+// answers: Publish then waits until ctx or RequestTimeout ends, with an error
 // that matches [broker.ErrOutcomeUnknown].
 func (b *JetStream) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if err := b.open(ctx, OpPublish, m.Subject); err != nil {
@@ -148,9 +148,9 @@ func (c *StreamConfig) checkSchedules() error {
 	return natsrules.CheckSchedules(c.Name, c.Subjects, c.AllowMsgSchedules, c.Retention == InterestRetention)
 }
 
-// ScheduleSubject is the subject that a stream must capture, beside its own, for
-// messages with a Delay to be published to it. A consumer of such a stream should
-// have a filter, or it is delivered the waiting messages too.
+// ScheduleSubject is the subject that a stream must capture, in addition to its
+// own, for messages with a Delay to be published to it. A consumer of such a
+// stream should have a filter, or it also receives the waiting messages.
 func ScheduleSubject(stream string) string { return natsrules.ScheduleSubject(stream) }
 
 // readControls takes the headers that are the server's, and returns a copy of the
@@ -181,7 +181,7 @@ func readControls(h broker.Header, m *stream.Send) (broker.Header, error) {
 				m.Rollup = stream.RollupAll
 			}
 		default:
-			err = &broker.UnsupportedError{Backend: backend, What: "header " + key, Why: "memory does not play it"}
+			err = &broker.UnsupportedError{Backend: backend, What: "header " + key, Why: "memory does not simulate it"}
 		}
 		if err != nil {
 			return nil, err
@@ -308,9 +308,9 @@ func messageID(stream string, sequence uint64) string {
 }
 
 // PublishBatch implements [broker.Publisher], as natsbroker.JetStream with a
-// MaxInFlight of 1: one message after the other, and after one that failed none of
-// its subject. If a message is refused as bad input, none is sent. StreamWait does
-// not apply.
+// MaxInFlight of 1: one message after the other, and after a failure no further
+// message of its subject. If any message is refused as bad input, none is sent.
+// StreamWait does not apply.
 func (b *JetStream) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
 	if err := b.open(ctx, OpPublish, ""); err != nil {

@@ -19,10 +19,11 @@ const (
 	jetStreamBatch = 500
 )
 
-// Receive implements [broker.Receiver]. Options: [broker.Wait], as long as one
-// likes, 20 s by default; [broker.Lease], which can only be the consumer's AckWait.
-// What was tried as often as [DeadLetters] allow is moved, and not returned. Where no
-// stream takes it at once, whatever StreamWait, it comes again when its lease ends.
+// Receive implements [broker.Receiver]. Options: [broker.Wait], without an
+// upper limit, 20 s by default; [broker.Lease], which must equal the consumer's
+// AckWait. A message that was tried as often as [DeadLetters] allows is moved,
+// and not returned. If no stream takes it at once, whatever StreamWait, it is
+// delivered again when its lease ends.
 func (b *JetStream) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	if err := b.open(ctx, OpReceive, queue); err != nil {
 		return nil, err
@@ -121,8 +122,9 @@ func fillFrom(d *broker.Delivery, n natsrules.Consumer, m *stream.Message) {
 	d.Time, d.LeaseEnd = m.Time, m.LeaseEnd
 }
 
-// exhausted puts a message to rest that was tried often enough. What fails, or would
-// take time, is logged, and done again when the message comes again.
+// exhausted dead-letters a message whose attempts are used up. A failure, or a
+// move that would take time, is logged, and repeated when the message is
+// delivered again.
 func (b *JetStream) exhausted(ctx context.Context, d *broker.Delivery, attempts int) {
 	ctx, over := context.WithCancel(context.WithoutCancel(ctx))
 	over() // there is no waiting for a stream, nor for an acknowledgement

@@ -10,15 +10,15 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Delete implements [broker.Receiver]. What is late is [broker.ErrLeaseLost]. A
-// message that is deleted stays in a stream with limits retention, for other
+// Delete implements [broker.Receiver]. A late delete is [broker.ErrLeaseLost].
+// A deleted message stays in a stream with limits retention, for other
 // consumers.
 func (b *JetStream) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 	return b.settle(ctx, OpDelete, ds, streamDeletion{})
 }
 
-// Extend implements [broker.Receiver]: it begins the lease anew. 0 is the only
-// lease that every consumer has; one that is not the consumer's AckWait is
+// Extend implements [broker.Receiver]: it restarts the lease. 0 is the only
+// lease that every consumer supports; one that is not the consumer's AckWait is
 // unsupported.
 func (b *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*broker.Delivery) error {
 	if lease < 0 {
@@ -27,10 +27,10 @@ func (b *JetStream) Extend(ctx context.Context, lease time.Duration, ds ...*brok
 	return b.settle(ctx, OpExtend, ds, streamExtension{extension{lease}})
 }
 
-// Release implements [broker.Receiver]. With a delay of 0 the message comes at
-// once, behind what else is to come again. With a backoff a delay above 0 is longer
-// by what the attempt's lease has over the first one's, as on the server. The
-// attempt counts.
+// Release implements [broker.Receiver]. With a delay of 0 the message is
+// delivered at once, after other messages to be redelivered. With a backoff, a
+// delay above 0 is extended by the difference between the attempt's lease and
+// the first one's, as on the server. The attempt counts.
 func (b *JetStream) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {
 	if delay < 0 {
 		return &broker.FieldError{Field: "delay", Value: delay.String(), Limit: "0 or above"}

@@ -11,18 +11,19 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// ConsumerState is what a consumer has, in the order of its stream. The deliveries
-// are copies without a Handle; looking does not count as receiving.
+// ConsumerState holds the messages of a consumer, in the order of its stream.
+// The deliveries are copies without a Handle; inspecting them does not count as
+// receiving.
 type ConsumerState struct {
 	Ready    []broker.Delivery // not delivered yet
 	InFlight []broker.Delivery // delivered and not settled, released ones included
 	Stranded []broker.Delivery // delivered MaxDeliver times
-	// DeadLetters are the messages of its dead-letter subject, whichever consumer
-	// they are from.
+	// DeadLetters are the messages of its dead-letter subject, whichever
+	// consumer they came from.
 	DeadLetters []broker.Delivery
 }
 
-// Contents looks at a consumer.
+// Contents returns the state of a consumer.
 func (b *JetStream) Contents(queue string) (ConsumerState, error) {
 	if err := b.open(context.Background(), "contents", queue); err != nil {
 		return ConsumerState{}, err
@@ -60,14 +61,14 @@ func copiesOf(n natsrules.Consumer, ms []stream.Message) []broker.Delivery {
 	return ds
 }
 
-// WaitIdle waits until every message is settled by every consumer that it is for,
-// stranded ones apart, until nothing is delayed, and until no handler of
-// [JetStream.CoreNATS] has anything to do. Consumers of streams that capture a
-// dead-letter subject do not count. It does not poll, and works inside a
-// testing/synctest bubble as well as outside. A consumer that nobody reads makes it
-// wait until ctx ends; the error names such consumers.
+// WaitIdle waits until every message is settled by every consumer that it is
+// for, except stranded ones, until nothing is delayed, and until no handler of
+// [JetStream.CoreNATS] has a message. Consumers of streams that capture a
+// dead-letter subject do not count. WaitIdle does not poll, and works inside a
+// testing/synctest bubble as well as outside. A consumer without a reader makes
+// it wait until ctx ends; the error names such consumers.
 //
-// The counters of a subscription may still lag behind by a moment.
+// The counters of a subscription may still lag behind briefly.
 func (b *JetStream) WaitIdle(ctx context.Context) error {
 	if err := b.activity.wait(ctx, func() bool { return len(b.busy()) == 0 && b.core.idle() }); err != nil {
 		return fmt.Errorf("memory: consumers not idle: %v: %w", b.busy(), err)

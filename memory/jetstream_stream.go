@@ -13,14 +13,14 @@ import (
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
-// Retention says when a stream lets go of a message, beside its limits.
+// Retention says when a stream removes a message, besides its limits.
 type Retention uint8
 
-// Retentions.
+// Values of Retention.
 const (
 	LimitsRetention    Retention = iota // by its limits only
 	WorkQueueRetention                  // when a consumer has deleted it
-	InterestRetention                   // when all consumers that it is for have, at once without one
+	InterestRetention                   // when all consumers that it is for have; at once if there is none
 )
 
 // String is the retention as nats.go writes it.
@@ -39,10 +39,10 @@ func one(n int, names ...string) string {
 // Discard says what a full stream does.
 type Discard uint8
 
-// Discards.
+// Values of Discard.
 const (
 	DiscardOld Discard = iota // drops the oldest messages, whether or not they were delivered
-	DiscardNew                // refuses what is new
+	DiscardNew                // refuses new messages
 )
 
 // String is the discard policy as nats.go writes it.
@@ -52,7 +52,7 @@ func (d Discard) String() string { return one(int(d), "DiscardOld", "DiscardNew"
 // what a message counts against MaxBytes.
 type Storage uint8
 
-// Storages.
+// Values of Storage.
 const (
 	FileStorage Storage = iota
 	MemoryStorage
@@ -61,9 +61,9 @@ const (
 // String is the storage as nats.go writes it.
 func (s Storage) String() string { return one(int(s), "File", "Memory") }
 
-// StreamConfig is a stream, with the names of JetStream's own configuration. What
-// is zero or below has the server's default. Limits are [JetStream]'s of a stream
-// with one replica.
+// StreamConfig is a stream, with the names of JetStream's own configuration.
+// Fields that are zero or below have the server's defaults. The limits are
+// those of a [JetStream] stream with one replica.
 type StreamConfig struct {
 	Name string
 	// Subjects are the patterns that the stream captures; none: its name.
@@ -91,7 +91,7 @@ type StreamConfig struct {
 	AllowRollup bool
 	// AllowAtomicPublish takes the batches of [JetStream.PublishAtomic].
 	AllowAtomicPublish bool
-	// NoAck: the stream acknowledges nothing that is published.
+	// NoAck: the stream does not acknowledge published messages.
 	NoAck bool
 }
 
@@ -168,11 +168,11 @@ func (c *StreamConfig) engine() stream.Config {
 	return e
 }
 
-// CreateStream makes a stream. It does nothing if there is one of that name with
-// the same configuration; with another one, with subjects that another stream has,
-// and for what the server refuses, it returns a [*broker.FieldError] for each
-// problem, joined. It may be called at any time, like the other methods for streams
-// and consumers.
+// CreateStream creates a stream. It does nothing if one of that name exists
+// with the same configuration; if its configuration differs, another stream has
+// one of the subjects, or the server would refuse it, the error holds a
+// [*broker.FieldError] for each problem, joined. It may be called at any time,
+// like the other methods for streams and consumers.
 func (b *JetStream) CreateStream(c StreamConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -191,9 +191,9 @@ func (b *JetStream) createStream(c StreamConfig) error {
 	})
 }
 
-// UpdateStream gives a stream another configuration, all of it, but for Retention
-// and Storage, which are fixed. It holds at once, for the messages that are there
-// too.
+// UpdateStream replaces the whole configuration of a stream, except Retention
+// and Storage, which are fixed. It takes effect at once, even for existing
+// messages.
 func (b *JetStream) UpdateStream(c StreamConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -224,8 +224,8 @@ func (b *JetStream) setStream(c StreamConfig, set func(old, c *StreamConfig) err
 	return nil
 }
 
-// DeleteStream removes a stream with its messages and consumers. Receives that
-// wait end with [broker.ErrNotFound].
+// DeleteStream removes a stream with its messages and consumers. Waiting
+// receives end with [broker.ErrNotFound].
 func (b *JetStream) DeleteStream(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -242,8 +242,8 @@ func (b *JetStream) DeleteStream(name string) error {
 	return nil
 }
 
-// Purge removes the messages of a stream, those in flight too. Their DedupIDs
-// stay known.
+// Purge removes the messages of a stream, including those in flight. Their
+// DedupIDs stay known.
 func (b *JetStream) Purge(name string) error {
 	return streamFailed("purge", name, b.engine.Purge(name))
 }

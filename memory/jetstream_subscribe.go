@@ -10,18 +10,19 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// Subscribe consumes as [broker.Consume] says.
+// Subscribe receives as [broker.Consume] does.
 //
 // With [broker.Group] it reads the consumer of that name, which shares its
-// messages among all that read it, on the stream that captures the subject, or
-// with "stream/consumer" for the subject the consumer named there; where a name in
-// JetStreamOptions.Queues stands for the consumer, the group may have any one name.
-// The consumer must exist and deliver this subject and nothing else.
+// messages among all its readers, on the stream that captures the subject; or,
+// if the subject is "stream/consumer", the consumer named there. Where a name
+// in JetStreamOptions.Queues stands for the consumer, the group may have any
+// one name. The consumer must exist and deliver this subject and nothing else.
 //
-// Without Group it is fan-out: a consumer of its own is made, which delivers what is
-// published from now on unless a [broker.Start] says otherwise, and is removed when the
-// subscription has ended, soon after Drain has returned, at the latest when Close
-// has. With [broker.Ordered] it reads strictly in order.
+// Without Group the subscription is fan-out: it creates a consumer, which
+// delivers messages published from now on unless a [broker.Start] says
+// otherwise, and is removed when the subscription has ended: soon after Drain
+// has returned, at the latest when Close has. With [broker.Ordered] it reads
+// strictly in order.
 func (b *JetStream) Subscribe(ctx context.Context, name string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := b.open(ctx, OpSubscribe, name); err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (s *streamSubscribe) durable(of *StreamConfig, pattern string) (*broker.Sub
 	n := natsrules.Consumer{Stream: of.Name, Name: s.Group}
 	c := s.consumerOf(n)
 	if c == nil {
-		return nil, failed(OpSubscribe, s.name, broker.ErrNotFound, fmt.Errorf("no consumer %s; CreateConsumer makes one", n))
+		return nil, failed(OpSubscribe, s.name, broker.ErrNotFound, fmt.Errorf("no consumer %s; CreateConsumer creates one", n))
 	}
 	delivers := c.filters()
 	if len(delivers) == 0 {
@@ -119,7 +120,7 @@ func (s *streamSubscribe) durable(of *StreamConfig, pattern string) (*broker.Sub
 type consumerReceiver struct {
 	*JetStream
 	native string
-	own    bool // nobody else has it: once it is gone the subscription is over
+	own    bool // not shared: once it is gone the subscription is over
 }
 
 func (r consumerReceiver) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {

@@ -9,13 +9,13 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Broker joins an [SQS] and a [CoreNATS] for a quick start, where one broker is
-// to do all: a destination that is one of its queues is SQS, every other one is
-// a subject of core NATS. It plays no single real backend, so a service's tests
-// better use the one of the two that stands for what production has.
-// Describe tells which contract a destination has.
+// Broker joins an [SQS] and a [CoreNATS] for a quick start with a single
+// broker: a destination that is one of its queues is SQS, every other one is a
+// subject of core NATS. It does not simulate a single real backend, so the
+// tests of a service should use the one that stands for the production backend.
+// Describe reports which contract a destination has.
 //
-// A queue is one from [SQS.CreateQueue] on; what is not created is a subject.
+// A queue exists from [SQS.CreateQueue] on; any other name is a subject.
 type Broker struct {
 	queues   *SQS
 	subjects *CoreNATS
@@ -31,11 +31,11 @@ var (
 	_ broker.Pinger    = (*Broker)(nil)
 )
 
-// Options are options of [New]. The zero value is useful.
+// Options are the options of [New]. The zero value is ready to use.
 type Options struct {
-	// Logger is where subscriptions log; nil: nowhere.
+	// Logger is used by subscriptions; nil discards.
 	Logger *slog.Logger
-	// SQS and CoreNATS are for the two parts; a Logger of their own wins.
+	// SQS and CoreNATS configure the two parts; their Logger takes precedence.
 	SQS      SQSOptions
 	CoreNATS CoreNATSOptions
 }
@@ -52,10 +52,11 @@ func New(o *Options) *Broker {
 	return &Broker{queues: newSQS(&queues, a), subjects: newCoreNATS(&subjects, a), activity: a}
 }
 
-// SQS is the part with the queues: create, inspect and fail them there.
+// SQS returns the part with the queues, for creating, inspecting and failing
+// them.
 func (b *Broker) SQS() *SQS { return b.queues }
 
-// CoreNATS is the part with the subjects.
+// CoreNATS returns the part with the subjects.
 func (b *Broker) CoreNATS() *CoreNATS { return b.subjects }
 
 // at is the part that a destination belongs to.
@@ -185,7 +186,7 @@ func (b *Broker) WaitIdle(ctx context.Context) error {
 	return errors.Join(b.subjects.notIdle(err), b.queues.notIdle(err))
 }
 
-// Close implements [broker.Broker]. Both parts drain at the same time.
+// Close implements [broker.Broker]. Both parts drain concurrently.
 func (b *Broker) Close(ctx context.Context) error {
 	subjects := make(chan error)
 	go func() { subjects <- b.subjects.Close(ctx) }()

@@ -10,17 +10,17 @@ import (
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
-// QueueOptions are the attributes of a queue. What is zero has SQS's default.
+// QueueOptions are the attributes of a queue. Zero fields have SQS's defaults.
 // Durations are whole seconds.
 type QueueOptions struct {
-	// Visibility is the visibility timeout, the lease of a receive that names
-	// none: up to 12 hours, 30 s by default.
+	// Visibility is the visibility timeout, the lease of a receive without
+	// [broker.Lease]: up to 12 hours, 30 s by default.
 	Visibility time.Duration
-	// Delay is how long each message is invisible at first, unless it has a
-	// Delay of its own: up to 15 minutes, none by default.
+	// Delay is how long each message is initially invisible, unless the message
+	// sets a Delay: up to 15 minutes, none by default.
 	Delay time.Duration
-	// Retention is how long a message is kept, in whatever state it is: 1
-	// minute to 14 days, 4 days by default.
+	// Retention is how long a message is kept, in any state: 1 minute to 14
+	// days, 4 days by default.
 	Retention time.Duration
 	// Wait is the queue's own wait of a receive, up to 20 s, none by default.
 	// With one, [broker.Wait] 0 is refused: the AWS client cannot ask for it.
@@ -28,8 +28,8 @@ type QueueOptions struct {
 	// MaxMessage is the largest message in bytes, body and headers: 1 KiB to
 	// 1 MiB, 1 MiB by default.
 	MaxMessage int
-	// DeadLetter is the queue, of the same kind, where a message goes instead
-	// of being received once more than MaxReceives times. It must exist. ""
+	// DeadLetter is the queue, of the same kind, to which a message is moved
+	// instead of being received more than MaxReceives times. It must exist. ""
 	// means none.
 	DeadLetter string
 	// MaxReceives goes with DeadLetter: 1 to 1,000, 10 by default.
@@ -51,11 +51,11 @@ type settings struct {
 	options QueueOptions // defaults filled in
 }
 
-// CreateQueue makes a queue: FIFO if the name ends in ".fifo", else Standard.
-// It does nothing if there is one of that name with the same options; with
-// others, and for options that SQS refuses, it returns a [*broker.FieldError]
-// for each problem, joined. It may be called at any time, like the other
-// methods for queues.
+// CreateQueue creates a queue: FIFO if the name ends in ".fifo", otherwise
+// Standard. It does nothing if one of that name exists with the same options;
+// if its options differ, or SQS would refuse them, the error holds a
+// [*broker.FieldError] for each problem, joined. It may be called at any time,
+// like the other methods for queues.
 func (b *SQS) CreateQueue(name string, o QueueOptions) error {
 	return b.setQueue(name, o, func(q *settings) error {
 		old := b.queues[name]
@@ -69,7 +69,7 @@ func (b *SQS) CreateQueue(name string, o QueueOptions) error {
 	})
 }
 
-// UpdateQueue gives a queue other options, all of them. They hold at once, but
+// UpdateQueue replaces all options of a queue. They take effect at once, except
 // for leases and delays that have begun.
 func (b *SQS) UpdateQueue(name string, o QueueOptions) error {
 	return b.setQueue(name, o, func(q *settings) error {
@@ -104,8 +104,8 @@ func (b *SQS) DeleteQueue(name string) error {
 	return nil
 }
 
-// Purge removes the messages of a queue, those in flight too, and forgets the
-// deduplication ids.
+// Purge removes the messages of a queue, including those in flight, and forgets
+// the deduplication ids.
 func (b *SQS) Purge(name string) error {
 	return engineFailed("purge", name, b.engine.Purge(name))
 }

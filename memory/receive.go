@@ -13,9 +13,9 @@ import (
 )
 
 // Receive implements [broker.Receiver]. Options: [broker.Wait], up to 20 s,
-// which is the default; [broker.Lease], up to 12 hours. A delivery's Subject
-// is the queue as it was named in the call, its Source the queue's name, and
-// Delivery.As reaches a [Native].
+// which is the default; [broker.Lease], up to 12 hours. A delivery's Subject is
+// the queue as named in the call, its Source the queue's name, and Delivery.As
+// sets a [Native].
 func (b *SQS) Receive(ctx context.Context, queue string, limit int, opts ...broker.ReceiveOption) ([]*broker.Delivery, error) {
 	if err := b.open(ctx, OpReceive, queue); err != nil {
 		return nil, err

@@ -14,9 +14,9 @@ import (
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
-// Publish implements [broker.Publisher]. The outcome is
-// [broker.OutcomeStored], or [broker.OutcomeAccepted] on a FIFO queue, since
-// SQS does not tell a duplicate.
+// Publish implements [broker.Publisher]. The outcome is [broker.OutcomeStored],
+// or [broker.OutcomeAccepted] on a FIFO queue, since SQS does not report
+// duplicates.
 func (b *SQS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	q, err := b.checkMessage(ctx, &m)
 	if err != nil {
@@ -25,9 +25,9 @@ func (b *SQS) Publish(ctx context.Context, m broker.Message) (broker.Receipt, er
 	return b.send(q, &m)
 }
 
-// PublishBatch implements [broker.Publisher]. If a message is refused, none is
-// sent, and the others' errors match [broker.ErrSkipped]; a destination that
-// does not exist fails its own messages alone.
+// PublishBatch implements [broker.Publisher]. If any message is refused, none
+// is sent, and the errors of the others match [broker.ErrSkipped]; a
+// destination that does not exist fails only its own messages.
 func (b *SQS) PublishBatch(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	receipts, errs := make([]broker.Receipt, len(ms)), make([]error, len(ms))
 	if len(ms) == 0 {

@@ -17,9 +17,9 @@ func (b *SQS) Delete(ctx context.Context, ds ...*broker.Delivery) error {
 	return b.settle(ctx, OpDelete, ds, deletion{})
 }
 
-// Extend implements [broker.Receiver]. Close to the end of the 12 hours that a
-// message can be leased in total, the lease is what is left of them, in whole
-// seconds; with none left it is lost.
+// Extend implements [broker.Receiver]. Close to the end of the 12 hours for
+// which a message can be leased in total, the lease is the remaining time, in
+// whole seconds; if there is none, the lease is lost.
 func (b *SQS) Extend(ctx context.Context, d time.Duration, ds ...*broker.Delivery) error {
 	if err := sqsrules.CheckExtend(d); err != nil {
 		return err
@@ -27,8 +27,8 @@ func (b *SQS) Extend(ctx context.Context, d time.Duration, ds ...*broker.Deliver
 	return b.settle(ctx, OpExtend, ds, extension{sqsrules.WholeSeconds(d)})
 }
 
-// Release implements [broker.Receiver]. The delay is shortened to what is left
-// of the 12 hours that a message can be invisible since its receive.
+// Release implements [broker.Receiver]. The delay is shortened to what remains
+// of the 12 hours for which a message can be invisible since its receive.
 func (b *SQS) Release(ctx context.Context, delay time.Duration, ds ...*broker.Delivery) error {
 	if err := sqsrules.CheckRelease(delay); err != nil {
 		return err
@@ -106,7 +106,7 @@ func notOurs() error {
 
 type deletion struct{}
 
-// do sends a late delete of a Standard queue all the same: it may still spare
+// do sends a late delete of a Standard queue nevertheless: it may still prevent
 // a duplicate.
 func (deletion) do(h *handle, d *broker.Delivery) error {
 	if done, err := h.CheckDelete(); done {

@@ -16,18 +16,18 @@ import (
 // backend is how errors and Describe name this package.
 const backend = "memory"
 
-// SQS plays Amazon SQS: queues whose names end in ".fifo" are FIFO queues, the
-// others Standard queues. It has the roles of sqsbroker.Broker, refuses what
-// SQS refuses, with the errors of sqsbroker, and keeps time as SQS does, in
-// whole seconds, rounded up. Inside a testing/synctest bubble all of its time
-// is virtual.
+// SQS simulates Amazon SQS: queues whose names end in ".fifo" are FIFO queues,
+// the others Standard queues. It has the roles of sqsbroker.Broker, refuses
+// what SQS refuses, with the errors of sqsbroker, and keeps time as SQS does,
+// in whole seconds, rounded up. Inside a testing/synctest bubble all of its
+// time is virtual.
 //
-// Queues are made by [SQS.CreateQueue]. A destination is a queue's name, a URL
-// or ARN that ends in it, or a key of SQSOptions.Queues.
+// Queues are created by [SQS.CreateQueue]. A destination is a queue's name, a
+// URL or ARN that ends in it, or a key of SQSOptions.Queues.
 //
-// By itself a Standard queue delivers in order and once, as long as no lease
-// ends. What SQS may do beyond that, and a handler must bear, is played with
-// SQSOptions.WorstCase.
+// By default a Standard queue delivers in order and once, as long as no lease
+// ends. SQSOptions.WorstCase simulates what SQS may do beyond that, and a
+// handler must tolerate.
 type SQS struct {
 	failures
 	log      *slog.Logger
@@ -50,29 +50,29 @@ var (
 	_ broker.Pinger   = (*SQS)(nil)
 )
 
-// SQSOptions are options of [NewSQS]. The zero value is useful.
+// SQSOptions are the options of [NewSQS]. The zero value is ready to use.
 type SQSOptions struct {
-	// Logger is where subscriptions log; nil: nowhere.
+	// Logger is used by subscriptions; nil discards.
 	Logger *slog.Logger
-	// Queues gives destinations names of their own: what it maps to is a
-	// queue's name, URL or ARN.
+	// Queues maps names of destinations to queue names, URLs or ARNs.
 	Queues map[string]string
-	// Ignore are optional fields of messages to be dropped on purpose, where
-	// the queue would refuse them.
+	// Ignore is the set of optional message fields to drop where the queue
+	// would refuse them.
 	Ignore broker.Fields
-	// WorstCase, if not 0, is the seed of the worst that the contract of SQS
-	// allows, at chances far above those in production. On a Standard queue
+	// WorstCase, if not 0, is the seed for simulating the worst that the
+	// contract of SQS allows, with probabilities far above those in production.
+	// On a Standard queue
 	//
-	//   - messages come out of order, by up to a dozen places,
-	//   - a message comes again before its lease has ended, to a second
+	//   - messages are delivered out of order, by up to a dozen places,
+	//   - a message is delivered again before its lease has ended, to a second
 	//     receiver at the same time,
-	//   - a deleted message comes once more, until it is deleted again,
-	//   - a short poll finds nothing though something is there,
+	//   - a deleted message is delivered once more, until it is deleted again,
+	//   - a short poll finds nothing although there are messages,
 	//
-	// and on both kinds a Receive may return fewer messages than there are, at
-	// least one. The order of a FIFO queue, and its leases, hold. The same seed
-	// and the same operations, one after the other, give the same run. A test
-	// should print its seed.
+	// and on both kinds a Receive may return fewer messages than there are, but
+	// at least one. The order of a FIFO queue, and its leases, hold. The same
+	// seed and the same sequence of operations give the same run. A test should
+	// print its seed.
 	WorstCase uint64
 }
 
@@ -99,8 +99,8 @@ func newSQS(o *SQSOptions, a *activity) *SQS {
 	return b
 }
 
-// Subscribe implements [broker.Subscriber] by [broker.Consume]. It needs a
-// [broker.Group], and all subscriptions of a queue name the same one.
+// Subscribe implements [broker.Subscriber] by [broker.Consume]. It requires a
+// [broker.Group], and all subscriptions of a queue must name the same one.
 func (b *SQS) Subscribe(ctx context.Context, subject string, h broker.Handler, opts ...broker.SubscribeOption) (*broker.Subscription, error) {
 	if err := b.open(ctx, OpSubscribe, subject); err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func keep(ctx context.Context, subs *subscriptions.Set, sub *broker.Subscription
 }
 
 // Ping implements [broker.Pinger]. It fails only when the broker is closed, ctx
-// has ended, or a test said so.
+// has ended, or a test requested a failure.
 func (b *SQS) Ping(ctx context.Context) error {
 	if err := b.open(ctx, OpPing, ""); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (b *SQS) Close(ctx context.Context) error {
 	return err
 }
 
-// begin is the begin of every operation on a queue.
+// begin is the start of every operation on a queue.
 func (b *SQS) begin(ctx context.Context, op Op, subject string) (*settings, error) {
 	if err := b.open(ctx, op, subject); err != nil {
 		return nil, err

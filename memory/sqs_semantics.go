@@ -7,16 +7,16 @@ import (
 	"github.com/candidmq/candidmq/internal/sqsrules"
 )
 
-// contract is where the facts of Describe are from: what is played here is
-// what the documents of the real thing say.
+// contract marks the source of facts in Describe: the documents of the
+// simulated backend.
 const contract = "contract: "
 
 // inProcess is how messages travel here: nobody can listen in.
 const inProcess = "in process"
 
 // Describe implements [broker.Describer]: the contract of SQS for a queue of
-// that kind, with the queue's present options. Durability is the contract's;
-// what this process holds is gone when it ends.
+// that kind, with the queue's current options. Durability is the contract's;
+// the messages in this process are gone when it ends.
 func (b *SQS) Describe(ctx context.Context, subject string) (broker.Semantics, error) {
 	q, err := b.begin(ctx, OpDescribe, subject)
 	if err != nil {

@@ -10,18 +10,19 @@ import (
 	"github.com/candidmq/candidmq/internal/queue"
 )
 
-// QueueState is what a queue holds, in the order in which it was sent. The
-// deliveries are copies without a Handle; looking does not count as receiving.
+// QueueState holds the messages of a queue, in the order in which they were
+// sent. The deliveries are copies without a Handle; inspecting them does not
+// count as receiving.
 type QueueState struct {
 	Ready    []broker.Delivery // on a FIFO queue with those that wait for their group
 	InFlight []broker.Delivery // leased, or released with a delay
 	Delayed  []broker.Delivery
-	// DeadLetters are messages of this queue in its dead-letter queue, in
-	// whatever state they are there.
+	// DeadLetters are messages of this queue in its dead-letter queue, in any
+	// state.
 	DeadLetters []broker.Delivery
 }
 
-// Contents looks into a queue.
+// Contents returns the state of a queue.
 func (b *SQS) Contents(queue string) (QueueState, error) {
 	q, err := b.begin(context.Background(), "contents", queue)
 	if err != nil {
@@ -60,19 +61,19 @@ func (q *settings) copyOf(m *queue.Message) (d broker.Delivery) {
 	return d
 }
 
-// look finds nothing in a queue that was deleted meanwhile.
+// look finds nothing in a queue that has been deleted in the meantime.
 func (b *SQS) look(q *settings, s queue.State) []queue.Message {
 	ms, _ := b.engine.Peek(q.name, s, math.MaxInt)
 	return ms
 }
 
 // WaitIdle waits until every message is settled: until the queues are empty,
-// apart from those that are dead-letter queues. A message that a handler is
-// working on is not settled. It does not poll, and works inside a
-// testing/synctest bubble as well as outside. A queue that nobody reads makes
-// it wait until ctx ends; the error names such queues.
+// except those that are dead-letter queues. A message that a handler is working
+// on is not settled. WaitIdle does not poll, and works inside a
+// testing/synctest bubble as well as outside. A queue without a reader makes it
+// wait until ctx ends; the error names such queues.
 //
-// The counters of a subscription may still lag behind by a moment.
+// The counters of a subscription may still lag behind briefly.
 func (b *SQS) WaitIdle(ctx context.Context) error {
 	if err := b.activity.wait(ctx, b.idle); err != nil {
 		return b.notIdle(err)

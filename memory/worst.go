@@ -7,12 +7,12 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// worstPending is the largest pending limit, in messages, that a subscription
-// has when CoreNATS plays its worst.
+// worstPending is the largest pending limit, in messages, of a subscription
+// when CoreNATS simulates the worst case.
 const worstPending = 8
 
-// chance is what CoreNATS leaves to chance: by a seed when it plays its worst,
-// else anew each time. The zero chance is not seeded.
+// chance is the source of randomness of CoreNATS: seeded when it simulates the
+// worst case, otherwise not. The zero chance is not seeded.
 type chance struct {
 	mu     sync.Mutex
 	seeded *rand.Rand // nil: the worst is not played
@@ -34,8 +34,8 @@ func (c *chance) below(n int) int {
 	return c.seeded.IntN(n)
 }
 
-// pending are the limits that a new subscription has in place of l: lower ones
-// when the worst is played.
+// pending returns the limits of a new subscription in place of l: lower ones
+// when the worst case is simulated.
 func (c *chance) pending(l broker.PendingLimits) broker.PendingLimits {
 	if c.seeded != nil {
 		l.Messages = min(l.Messages, 1+c.below(worstPending))
