@@ -83,7 +83,7 @@ func (h *Handle) LeaseEnd() time.Time {
 	return h.leaseEnd
 }
 
-// Settled tells whether and how the delivery was settled.
+// Settled reports whether and how the delivery was settled.
 func (h *Handle) Settled() Settlement {
 	h.mu.Lock()
 	defer h.mu.Unlock()

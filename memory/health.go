@@ -30,7 +30,7 @@ func (b *SQS) Health(ctx context.Context, destination string) (broker.Health, er
 	if err != nil {
 		return broker.Health{}, engineFailed(OpHealth, destination, err)
 	}
-	const untold = contract + "GetQueueAttributes does not tell"
+	const untold = contract + "GetQueueAttributes does not report it"
 	h := broker.Health{
 		Destination: destination,
 		Ready:       count(stats.Ready, "ApproximateNumberOfMessages"),
@@ -72,12 +72,12 @@ func (b *SQS) deadLetterHealth(h *broker.Health, q *settings) {
 }
 
 // oldest is known to the engine, and to nobody who reads SQS's attributes: only
-// that there is no message is told there too.
+// that there is no message is reported there too.
 func oldest(s queue.Stats) broker.Fact[time.Duration] {
 	if s.Ready+s.InFlight+s.Delayed == 0 {
 		return broker.None[time.Duration](contract + "the queue is empty")
 	}
-	return broker.Unknown[time.Duration](contract + "GetQueueAttributes does not tell")
+	return broker.Unknown[time.Duration](contract + "GetQueueAttributes does not report it")
 }
 
 // Health implements [broker.HealthReporter]: core NATS stores nothing, so all

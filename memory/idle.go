@@ -16,7 +16,7 @@ type activity struct {
 	changed chan struct{} // closed when work has ended; nil while nobody asked
 }
 
-// ended tells that some work is done.
+// ended records that some work is done.
 func (a *activity) ended() {
 	if a.waiting.Load() == 0 {
 		return

@@ -16,33 +16,36 @@ import (
 	"github.com/candidmq/candidmq/internal/subscriptions"
 )
 
-// JetStream plays NATS JetStream on one server: streams that store what is
-// published to their subjects, and consumers, each of which delivers a stream's
-// messages on lease. It has the roles of natsbroker.JetStream, refuses what that
-// and the server refuse, with the same categories of errors, and keeps time to the
-// nanosecond; inside a testing/synctest bubble all of its time is virtual.
+// JetStream simulates NATS JetStream on one server: streams that store the
+// messages published to their subjects, and consumers, each of which delivers a
+// stream's messages under a lease. It has the roles of natsbroker.JetStream,
+// refuses the same input as that and the server do, with the same categories of
+// errors, and keeps time to the nanosecond; inside a testing/synctest bubble
+// all of its time is virtual.
 //
-// Streams and consumers are made by [JetStream.CreateStream] and
-// [JetStream.CreateConsumer], or by the Ensure calls of natsbroker.JetStream, with
-// memory's own configurations. Addresses are those of natsbroker.JetStream:
-// publishing takes a subject, receiving "stream/consumer"; Subscribe and Describe
-// take either; JetStreamOptions.Subjects and Queues give both a name.
+// Streams and consumers are created by [JetStream.CreateStream] and
+// [JetStream.CreateConsumer], or by the Ensure calls of natsbroker.JetStream,
+// with memory's own configurations. Addresses are those of
+// natsbroker.JetStream: publishing takes a subject, receiving
+// "stream/consumer"; Subscribe and Describe take either;
+// JetStreamOptions.Subjects and Queues name both.
 //
-// It is no Requester and no Responder, because a stream answers a request with
-// its own acknowledgement. [broker.As] finds these roles, and Gatherer, for
-// subjects that no stream captures; a request to one that is captured, which the
-// stream would answer, is a [*broker.UnsupportedError] here.
+// JetStream is not a Requester or Responder, because a stream answers a request
+// with its own acknowledgement. [broker.As] finds these roles, and Gatherer,
+// for subjects that no stream captures; a request to a captured subject, which
+// the stream would answer, is a [*broker.UnsupportedError].
 //
-// By itself a message that was released comes again in turn, and nothing comes
-// before its lease ends. What may happen beyond that, and a handler must bear, is
-// played with JetStreamOptions.WorstCase.
+// By default a released message is redelivered in turn, and nothing is
+// redelivered before its lease ends. JetStreamOptions.WorstCase simulates what
+// may happen beyond that, and a handler must tolerate.
 //
-// # What is not played
+// # What is not simulated
 //
-// Mirrors and sources, subject transforms, counters, delete markers, pausing, priority
-// groups, push consumers, account limits, clusters and whatever a broken connection
-// does. [StreamConfig] and [ConsumerConfig] have no fields for these, so what relies
-// on them does not compile; a header of the server's that is not played is a
+// Mirrors and sources, subject transforms, counters, delete markers, pausing,
+// priority groups, push consumers, account limits, clusters and the effects of
+// a broken connection are not simulated. [StreamConfig] and [ConsumerConfig]
+// have no fields for these, so code that relies on them does not compile; one
+// of the server's headers that is not simulated is a
 // [*broker.UnsupportedError]. Settlements are always confirmed, and an
 // acknowledgement is never lost.
 type JetStream struct {
@@ -78,47 +81,49 @@ var (
 	_ broker.HealthReporter = (*JetStream)(nil)
 )
 
-// These are natsbroker's too.
+// Error categories, which natsbroker has too.
 var (
-	// ErrExpectation is the category of a publish whose expectation, a header
-	// that begins with Nats-Expected-, did not hold. Nothing was stored.
+	// ErrExpectation is the category of a publish with a header Nats-Expected-…
+	// whose expectation did not hold. Nothing was stored.
 	ErrExpectation = natsrules.ErrExpectation
-	// ErrFull marks a publish to a stream that is full and refuses what is new.
-	// Such an error matches [broker.ErrThrottled] too.
+	// ErrFull marks a publish to a full stream that refuses new messages. Such
+	// an error matches [broker.ErrThrottled] too.
 	ErrFull = natsrules.ErrFull
-	// ErrDuplicate is the category of an atomic batch of which nothing was stored
-	// because the stream has a message with the DedupID of one of its messages
-	// already, or the batch has it twice.
+	// ErrDuplicate is the category of an atomic batch of which nothing was
+	// stored because the stream already has a message with the DedupID of one
+	// of its messages, or the batch contains that DedupID twice.
 	ErrDuplicate = natsrules.ErrDuplicate
 )
 
-// JetStreamOptions are options of [NewJetStream]. The zero value is useful.
+// JetStreamOptions are the options of [NewJetStream]. The zero value is ready
+// to use.
 type JetStreamOptions struct {
-	// Logger is where subscriptions log; nil: nowhere.
+	// Logger is used by subscriptions; nil discards.
 	Logger *slog.Logger
-	// Subjects gives subjects names of their own, Queues consumers, written
-	// "stream/consumer". Where one name is in both tables, Publish, Receive,
-	// Subscribe and Describe all take it.
+	// Subjects maps names to subjects, Queues to consumers, written
+	// "stream/consumer". A name that is in both tables is accepted by Publish,
+	// Receive, Subscribe and Describe.
 	Subjects, Queues map[string]string
 	// RequestTimeout bounds a request, and a publish to a stream with NoAck, whose
 	// context has no deadline; 0: [broker.DefaultRequestTimeout].
 	RequestTimeout time.Duration
-	// Ignore are optional fields of messages to be dropped on purpose, instead of
-	// refused: of ReplyTo, Key, Tenant, Delay and TTL; natsbroker refuses others, and
-	// here they are kept. Of requests and replies, it is those that core NATS cannot
-	// honour.
+	// Ignore is the set of optional message fields to drop instead of refusing
+	// the message: any of ReplyTo, Key, Tenant, Delay and TTL; natsbroker
+	// refuses others, and here they are kept. For requests and replies, it
+	// applies to the fields that core NATS cannot honour.
 	Ignore broker.Fields
-	// StreamWait is how long a publish is tried again, every 250 ms, while no
+	// StreamWait is how long a publish is retried, every 250 ms, while no
 	// stream has its subject; 0 fails at once.
 	StreamWait time.Duration
 	// MaxPayload is the largest message in bytes, body and headers; 0: 1 MiB.
 	MaxPayload int
-	// WorstCase, if not 0, is the seed of the worst that the contract of JetStream
-	// allows, at chances far above those in production: what is delivered again
-	// comes in any order, before or behind what is new, and a Receive may return
-	// fewer messages than there are, at least one. With a max_ack_pending of 1 the
-	// order holds. The same seed and the same operations, one after the other, give
-	// the same run. A test should print its seed.
+	// WorstCase, if not 0, is the seed for simulating the worst that the
+	// contract of JetStream allows, with probabilities far above those in
+	// production: messages are redelivered in any order, before or after new
+	// ones, and a Receive may return fewer messages than there are, but at
+	// least one. With a max_ack_pending of 1 the order holds. The same seed and
+	// the same sequence of operations give the same run. A test should print
+	// its seed.
 	WorstCase uint64
 }
 
@@ -151,8 +156,8 @@ func NewJetStream(o *JetStreamOptions) *JetStream {
 	}
 }
 
-// CoreNATS is what the roles stand on that As finds: for subjects that no stream
-// captures. What is published on it is not stored.
+// CoreNATS returns the broker behind the roles that As finds, for subjects that
+// no stream captures. Messages published on it are not stored.
 func (b *JetStream) CoreNATS() *CoreNATS { return b.core }
 
 // As finds [broker.Requester], [broker.Responder] and [broker.Gatherer], for
@@ -183,7 +188,7 @@ func (b *JetStream) As(target any) bool {
 func (b *JetStream) Flush(ctx context.Context) error { return b.probe(ctx, OpFlush) }
 
 // Ping implements [broker.Pinger]. It fails only when the broker is closed, ctx
-// has ended, or a test said so.
+// has ended, or a test requested a failure.
 func (b *JetStream) Ping(ctx context.Context) error { return b.probe(ctx, OpPing) }
 
 func (b *JetStream) probe(ctx context.Context, op Op) error {

@@ -8,11 +8,11 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// advisoryPrefix is that of the subject on which the server tells that a message
-// was delivered too often.
+// advisoryPrefix begins the subject on which the server reports that a
+// message's attempts are used up.
 const advisoryPrefix = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
 
-// exceeded is what it tells (nats-server's JSConsumerDeliveryExceededAdvisory).
+// exceeded is its report (nats-server's JSConsumerDeliveryExceededAdvisory).
 type exceeded struct {
 	Type       string    `json:"type"`
 	ID         string    `json:"id"`

@@ -11,24 +11,26 @@ import (
 	"github.com/candidmq/candidmq/internal/stream"
 )
 
-// PublishAtomic stores all of the messages or none, as natsbroker.JetStream does: in
-// slice order, with no other message between them, and nobody is delivered one
-// before all are stored. The receipts have a sequence number each.
+// PublishAtomic stores all of the messages or none, as natsbroker.JetStream
+// does: in slice order, with no other message between them, and none is
+// delivered before all are stored. Each receipt has a sequence number.
 //
-// All subjects must be those of one stream, with AllowAtomicPublish; otherwise it is
-// an [*broker.UnsupportedError]. A batch has at most 1,000 messages, and each of them
-// the limits of a single one, with the server's headers for a batch, of about 110
-// bytes. A Delay is unsupported, and so are several subjects on a stream that has
-// DiscardNewPerSubject together with MaxMsgs or MaxBytes, which the server miscounts.
+// All subjects must belong to one stream, with AllowAtomicPublish; otherwise
+// the error is an [*broker.UnsupportedError]. A batch has at most 1,000
+// messages, each within the limits of a single one, including the server's
+// headers for a batch, of about 110 bytes. A Delay is unsupported, and so are
+// several subjects on a stream that has DiscardNewPerSubject together with
+// MaxMsgs or MaxBytes, which the server miscounts.
 //
-// The error is one for the whole batch, but for messages that are refused before
-// the stream sees any, which a [*broker.BatchError] names. A DedupID that the stream
-// has seen, or that is twice in the batch, is [ErrDuplicate], a header
-// Nats-Expected-… that does not hold [ErrExpectation]; only the first message may
-// expect a last sequence, and only the first of its subject one of the subject. A
-// stream that discards what is new counts all messages of the batch, those too that
-// would replace others. A stream with NoAck stores the batch and does not answer, as
-// with Publish. StreamWait does not apply.
+// There is one error for the whole batch, except for messages that are refused
+// before the stream sees any, which a [*broker.BatchError] names. A DedupID
+// that the stream already has, or that is in the batch twice, is
+// [ErrDuplicate], a header Nats-Expected-… that does not hold [ErrExpectation];
+// only the first message may expect a last sequence, and only the first of its
+// subject a last sequence of the subject. A stream that discards new messages
+// counts all messages of the batch, including those that would replace others.
+// A stream with NoAck stores the batch and does not answer, as with Publish.
+// StreamWait does not apply.
 func (b *JetStream) PublishAtomic(ctx context.Context, ms []broker.Message) ([]broker.Receipt, error) {
 	if err := b.open(ctx, OpPublish, ""); err != nil || len(ms) == 0 {
 		return nil, err

@@ -15,7 +15,7 @@ const worstPending = 8
 // worst case, otherwise not. The zero chance is not seeded.
 type chance struct {
 	mu     sync.Mutex
-	seeded *rand.Rand // nil: the worst is not played
+	seeded *rand.Rand // nil: the worst case is not simulated
 }
 
 func (c *chance) seed(seed uint64) {

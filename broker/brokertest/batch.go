@@ -18,7 +18,7 @@ func batchCases() []Case {
 		run:    batchReceipts,
 	}, {
 		Name:   "batch/by-bytes",
-		Rule:   "A batch of more bytes than a native call takes is sent all the same.",
+		Rule:   "A batch of more bytes than a native call takes is sent nevertheless.",
 		Fields: []string{"publish.maxBatchSize"},
 		Proof:  OneWay,
 		run:    batchBytes,

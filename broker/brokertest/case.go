@@ -9,29 +9,29 @@ import (
 // Proof is how far a case goes.
 type Proof string
 
-// Proofs.
+// Values of Proof.
 const (
 	Seen   Proof = "seen"    // in both directions: as declared, and otherwise where it is not
-	OneWay Proof = "one-way" // what happens was seen; that it cannot happen otherwise was not
+	OneWay Proof = "one-way" // the behaviour was seen; that it cannot be otherwise was not
 	Echo   Proof = "echo"    // Describe follows a change made by a second client
 	Cited  Proof = "cited"   // no case: a constant, and its document
 )
 
 // Case is one check of the suite.
 type Case struct {
-	// Name is its group and what is checked, such as
+	// Name is the group and the subject of the check, such as
 	// "leases/expired-comes-again". Names are stable.
 	Name string
-	// Rule is what must hold, in a sentence.
+	// Rule is the requirement, in a sentence.
 	Rule string
 	// Fields are the facts that it proves, such as "receive.lease".
 	Fields []string
-	// Proof is how far it goes in virtual time, or without leases.
+	// Proof is the strength of the proof in virtual time, or without leases.
 	Proof Proof
 
 	needs   Role
 	virtual bool // it waits for longer than real time allows
-	worst   bool // it looks at a broker that plays the worst of its contract
+	worst   bool // it uses a broker that simulates the worst case of its contract
 	absence bool // it rests on an empty queue, which real time shows one-way
 	run     func(*env)
 }
@@ -42,7 +42,7 @@ func (c Case) Group() string {
 	return group
 }
 
-// ProofOn is how far the case goes on a backend.
+// ProofOn returns the strength of the case's proof on a backend.
 func (c Case) ProofOn(h Harness) Proof {
 	if c.absence && !h.Virtual && h.Roles.has(RoleReceiver) {
 		return OneWay
@@ -50,8 +50,9 @@ func (c Case) ProofOn(h Harness) Proof {
 	return c.Proof
 }
 
-// Run runs the case alone, reporting to tb. It makes no bubble: where h is
-// Virtual, the caller runs it in one. Most callers want the function [Run].
+// Run runs the case alone, reporting to tb. It does not create a bubble: where
+// h is Virtual, the caller must run it in one. Most callers want the function
+// [Run].
 func (c Case) Run(tb testing.TB, h Harness) {
 	tb.Helper()
 	c.runOn(tb, h, &Result{})

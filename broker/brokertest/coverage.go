@@ -8,9 +8,8 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Unobserved returns the facts that no case can see, by name, each with the
-// reason. They are [Cited], and as far as possible compared with facts that are
-// seen.
+// Unobserved returns the facts that no case can observe, by name, each with the
+// reason. They are [Cited], and where possible compared with observed facts.
 func Unobserved() map[string]string { return maps.Clone(unobserved) }
 
 var unobserved = map[string]string{

@@ -1,6 +1,6 @@
-// Package brokertest is the conformance suite of package broker: it proves that
-// a backend keeps the contracts of the roles, and that what its Describe claims
-// is what happens.
+// Package brokertest is the conformance suite of package broker: it verifies
+// that a backend keeps the contracts of the roles, and that the claims of its
+// Describe are true.
 //
 // # Use
 //
@@ -16,26 +16,27 @@
 //		})
 //	}
 //
-// Every [Case] carries the rule that it checks and the fields of
-// broker.Semantics that it proves. A failure says the rule, the fields, and what
-// was seen.
+// Every [Case] has the rule that it checks and the fields of broker.Semantics
+// that it proves. A failure shows the rule, the fields, and what was observed.
 //
 // # Both directions
 //
-// A case reads Describe first and then looks: what is declared must be seen,
-// and where it is not declared the opposite must be seen. A fire-and-forget
-// destination must be seen to lose, a queue without deduplication to keep both
-// of two equal messages. A fact may be unknown only where Harness.Unknown says
-// why, and a fact that no case can observe is listed by [Unobserved].
+// A case first reads Describe and then observes: declared behaviour must be
+// seen, and where it is not declared the opposite must be seen. A
+// fire-and-forget destination must be seen to lose messages, a queue without
+// deduplication to keep both of two equal messages. A fact may be unknown only
+// where Harness.Unknown gives the reason; facts that no case can observe are
+// listed by [Unobserved].
 //
 // # Absence
 //
-// That something does not happen is proven, not slept for: in virtual time by
-// advancing past the bound, on a destination without leases by a later message
-// (a fence) that comes first. On a queue in real time it is waited out, with
-// two empty long polls at the end; such a proof is only [OneWay].
+// The absence of an event is proven, not awaited by sleeping: in virtual time
+// by advancing past the bound, on a destination without leases by a later
+// message (a fence) that arrives first. On a queue in real time the suite
+// waits, and ends with two empty long polls; such a proof is only [OneWay].
 //
-// With Harness.Virtual every case runs in a testing/synctest bubble, where the
-// windows of days pass in no time; all that a backend starts must then be made
-// in Open. Cases that need such windows are skipped elsewhere, and say so.
+// With Harness.Virtual every case runs in a testing/synctest bubble, where
+// windows of days pass instantly; everything that a backend starts must then be
+// created in Open. Elsewhere, cases that need such windows are skipped, with a
+// message.
 package brokertest

@@ -56,7 +56,7 @@ func (e *env) must(what string, err error) {
 	}
 }
 
-// soon is a context for a call that must not take for ever.
+// soon is a context for a call that must not take forever.
 func (e *env) soon() context.Context { return e.in(e.h.Patience) }
 
 func (e *env) in(d time.Duration) context.Context {

@@ -10,7 +10,7 @@ import (
 // Role is a set of the roles that a backend may have beyond broker.Broker.
 type Role uint8
 
-// Roles.
+// Values of Role.
 const (
 	RoleRequester Role = 1 << iota
 	RoleResponder
@@ -19,47 +19,47 @@ const (
 	RolePinger
 )
 
-// Harness tells the suite how to reach a backend, for one kind of destination.
-// Its functions are called from one goroutine at a time, in the bubble if
-// Virtual; failures are reported to the testing.TB that they are given.
+// Harness gives the suite access to a backend, for one kind of destination. Its
+// functions are called from one goroutine at a time, in the bubble if Virtual;
+// failures are reported to the testing.TB that they receive.
 type Harness struct {
 	// Name names the backend and kind, such as "memory-sqs-fifo".
 	Name string
 
-	// Open makes a broker for one case, which closes it. What lies under it is
-	// for the function to end, by Cleanup.
+	// Open creates a broker for one case, which closes it. The function must
+	// end the underlying connection or client itself, with Cleanup.
 	Open func(tb testing.TB) broker.Broker
 
-	// Worst makes, like Open, a broker that plays the worst of its contract: it
-	// reorders, repeats and drops as far as it may. Optional.
+	// Worst creates, like Open, a broker that simulates the worst of its
+	// contract: it reorders, repeats and drops as far as allowed. Optional.
 	Worst func(tb testing.TB) broker.Broker
 
-	// Destination makes a new, empty destination that b reaches, and returns
-	// its name. It returns false if it cannot make one as wanted; the case is
-	// skipped then.
+	// Destination creates a new, empty destination that b reaches, and returns
+	// its name. It returns false if it cannot create one as wanted; the case is
+	// then skipped.
 	Destination func(tb testing.TB, b broker.Broker, want Config) (name string, ok bool)
 
-	// Roles are those that the backend declares. One that is declared and
-	// missing fails, and one that is there and not declared fails too.
+	// Roles are the roles that the backend declares. A declared role that is
+	// missing fails, and so does an existing role that is not declared.
 	Roles Role
 
 	// Virtual: every case runs in a testing/synctest bubble.
 	Virtual bool
 
-	// Lease is the shortest lease that Destination can give and that real time
-	// can wait for; 0: 30 s in virtual time, 1 s in real time.
+	// Lease is the shortest lease that Destination can create and that is
+	// practical to wait for; 0: 30 s in virtual time, 1 s in real time.
 	Lease time.Duration
 
 	// Slack is how much later than promised a lease or delay may end, or a
-	// message be there; 0: 1.2 s.
+	// message arrive; 0: 1.2 s.
 	Slack time.Duration
 
 	// Poll is the longest wait of a Receive; 0: 20 s in virtual time, 1 s in
 	// real time.
 	Poll time.Duration
 
-	// Patience bounds what a case waits for. It is reached by failures only;
-	// 0: 10 minutes in virtual time, 10 s in real time.
+	// Patience bounds the waits of a case. Only failures reach it; 0: 10
+	// minutes in virtual time, 10 s in real time.
 	Patience time.Duration
 
 	// InFlight is how many messages a case may lease at once to see a limit; 0:
@@ -78,21 +78,21 @@ type Harness struct {
 	// "publish.readers", each with the reason.
 	Unknown map[string]string
 
-	// Foreign publishes messages of somebody else's making through a second,
-	// native client (headers with several values, attributes of other types),
-	// and returns what must be delivered of them. Optional.
+	// Foreign publishes messages in other formats through a second, native
+	// client (headers with several values, attributes of other types), and
+	// returns what must be delivered of them. Optional.
 	Foreign func(tb testing.TB, b broker.Broker, destination string) []broker.Message
 
-	// Settings are attributes that can be changed while Describe looks.
+	// Settings are attributes that can be changed to see Describe follow.
 	Settings []Setting
 
-	// Skip are cases that the server under test fails, by name, each with the
-	// document that says who is right. They are printed, not run.
+	// Skip lists cases that the server under test fails, by name, each with the
+	// document that says which behaviour is right. They are printed, not run.
 	Skip map[string]string
 }
 
-// Config is what a case wants of a destination. A field that is zero leaves it
-// to the harness.
+// Config describes the destination that a case wants. Zero fields are left to
+// the harness.
 type Config struct {
 	Lease       time.Duration
 	MaxAttempts int  // with a dead-letter destination, in which they end

@@ -98,7 +98,7 @@ func leaseExtend(e *env) {
 	}
 	e.must("Extend", err)
 	if l, ok := m.Handle.(broker.Leased); !ok {
-		e.Errorf("the Handle is no broker.Leased")
+		e.Errorf("the Handle is not a broker.Leased")
 	} else if left := l.LeaseEnd().Sub(extended); left > longer+e.h.Slack || left < longer-e.h.Slack {
 		e.Errorf("the Handle says that %v of the lease are left, want %v", left, longer)
 	}

@@ -109,7 +109,7 @@ func wantConfirmed(e *env, how string, declared broker.Fact[broker.Confirm], r b
 	case is(declared, broker.ConfirmReceived):
 		exactly = broker.OutcomeReceived
 	case !is(declared, broker.ConfirmStored):
-		e.Errorf("a confirmation of %q, which is no word of the vocabulary", declared)
+		e.Errorf("a confirmation of %q, which is not in the vocabulary", declared)
 		return
 	case r.Outcome < broker.OutcomeAccepted:
 		e.Errorf("outcome %v %s, want at least %v", r.Outcome, how, broker.OutcomeAccepted)

@@ -157,7 +157,7 @@ func redeliveryHeartbeat(e *env) {
 	}
 	d.drain(sub)
 	if len(started) > 0 {
-		e.Errorf("attempt %d began meanwhile", <-started)
+		e.Errorf("attempt %d began in the meantime", <-started)
 	}
 }
 

@@ -45,7 +45,7 @@ func requestCases() []Case {
 		run:   requestReplyTo,
 	}, {
 		Name:  "request-reply/no-reply-address",
-		Rule:  "A responder handles a message without a reply address, and OnError is told.",
+		Rule:  "A responder handles a message without a reply address, which is reported to OnError.",
 		needs: RoleResponder,
 		run:   requestPublished,
 	}}
@@ -181,7 +181,7 @@ func requestPublished(e *env) {
 	}, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told <- err }))
 	d.put(1)
 	next(e, handled, "the responder")
-	if err := next(e, told, "OnError to be told"); err == nil {
-		e.Errorf("OnError is told nil")
+	if err := next(e, told, "a report to OnError"); err == nil {
+		e.Errorf("OnError was called with nil")
 	}
 }

@@ -24,7 +24,7 @@ func rolesAsDeclared(e *env) {
 	}
 }
 
-// checkRole tells a role that can be found from one that the type has: a
+// checkRole distinguishes a role that can be found from one that the type has: a
 // backend may offer by As what its type does not promise.
 func checkRole[T any](e *env, role Role, name string) {
 	e.Helper()

@@ -47,7 +47,7 @@ func subscribeCases() []Case {
 		run:    subscribeReaders,
 	}, {
 		Name:   "subscribe/slow-as-declared",
-		Rule:   "What a slow receiver cannot take waits for it, or is dropped, counted and told.",
+		Rule:   "What a slow receiver cannot take waits for it, or is dropped, counted and reported.",
 		Fields: []string{"receive.slow"},
 		run:    subscribeSlow,
 	}}
@@ -267,10 +267,10 @@ func subscribeErrors(e *env) {
 		return nil
 	}, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told <- err }))
 	d.put(3)
-	wantIs(e, "OnError", next(e, told, "the error to be told"), failure)
-	err := next(e, told, "the panic to be told")
+	wantIs(e, "OnError", next(e, told, "the report of the error"), failure)
+	err := next(e, told, "the report of the panic")
 	if p, ok := errors.AsType[*broker.PanicError](err); !ok || p.Value != "as the case wants" || len(p.Stack) == 0 {
-		e.Errorf("OnError is told %v, want a PanicError with value and stack", err)
+		e.Errorf("OnError was called with %v, want a PanicError with value and stack", err)
 	}
 	next(e, fine, "the subscription to go on")
 	d.drain(sub)
@@ -333,10 +333,10 @@ func subscribeSlow(e *env) {
 		d.drain(sub)
 		return
 	}
-	err := next(e, dropped, "the drops to be told")
+	err := next(e, dropped, "the report of the drops")
 	wantIs(e, "OnError", err, broker.ErrDropped)
 	if told, ok := errors.AsType[*broker.DropError](err); !ok || told.Messages == 0 || told.Total < told.Messages || told.Total > n {
-		e.Errorf("OnError is told %v, want a DropError with the number", err)
+		e.Errorf("OnError was called with %v, want a DropError with the number", err)
 	}
 	d.drain(sub)
 	if c, h := sub.Counts(), handled.Load(); h > fit+2 || c.Dropped+uint64(h) != n {

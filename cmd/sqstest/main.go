@@ -3,11 +3,11 @@
 //
 //	go run github.com/candidmq/candidmq/cmd/sqstest -addr 127.0.0.1:9324 -queue jobs -queue orders.fifo
 //
-// With -virtual, its time stands still until it is told to move:
+// With -virtual, time advances only on request:
 //
 //	curl -X POST 'http://127.0.0.1:9324/_sqstest/advance?by=5m'
 //
-// The program ends with SIGINT or SIGTERM; nothing is kept.
+// The program ends on SIGINT or SIGTERM; nothing is kept.
 package main
 
 import (
@@ -53,9 +53,9 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	f.StringVar(&s.addr, "addr", "127.0.0.1:9324", "the `address` to listen on; port 0 is a free one")
 	f.StringVar(&s.opts.Region, "region", "us-east-1", "the region of ARNs")
 	f.StringVar(&s.opts.Account, "account", "123456789012", "the account of every caller")
-	f.StringVar(&s.opts.BaseURL, "base-url", "", "the begin of queue URLs; default: the host of each request")
-	f.Uint64Var(&s.opts.WorstCase, "worst-case", 0, "the seed of a run in which all happens that SQS may do; 0: none of it")
-	f.BoolVar(&s.virtual, "virtual", false, "time stands still but for POST /_sqstest/advance?by=DURATION")
+	f.StringVar(&s.opts.BaseURL, "base-url", "", "the prefix of queue URLs; default: the host of each request")
+	f.Uint64Var(&s.opts.WorstCase, "worst-case", 0, "the seed for simulating the worst that SQS may do; 0: off")
+	f.BoolVar(&s.virtual, "virtual", false, "time advances only by POST /_sqstest/advance?by=DURATION")
 	f.Func("queue", "the `name` of a queue to create, FIFO by its suffix; may be given many times", func(name string) error {
 		s.queues = append(s.queues, name)
 		return nil

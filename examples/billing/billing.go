@@ -33,7 +33,7 @@ type Service struct {
 
 // Start begins to take orders; drain what it returns.
 func (s *Service) Start(ctx context.Context) (*broker.Subscription, error) {
-	// A destination that can lose orders is no place to start on.
+	// A destination that can lose orders is not one to start on.
 	err := broker.Require(ctx, s.Orders, "orders",
 		broker.NeedAtLeastOnce(), broker.NeedStored(), broker.NeedDeadLetter())
 	if err != nil {

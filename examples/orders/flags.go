@@ -53,7 +53,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.strict, "strict", false, "exit with 1 if a line is malformed")
 	flags.DurationVar(&o.work, "work", 0, "how long it takes to process an order, to watch it, or to try Ctrl-C")
 	if err := flags.Parse(args); err != nil {
-		return o, err // flags has told it
+		return o, err // flags has reported it
 	}
 	target, err := parseTarget(url)
 	o.target = target

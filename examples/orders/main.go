@@ -1,8 +1,7 @@
-// Command orders is the quick start: one small shop on whichever broker it is
-// given. It publishes orders and fans them out, asks for prices, and works
-// orders off queues with retries, duplicates and dead letters. What a broker
-// cannot do is printed with the broker's own reason; nothing is skipped in
-// silence.
+// Command orders is the quick start: one small shop on any broker. It publishes
+// orders and fans them out, requests prices, and processes orders from queues
+// with retries, duplicates and dead letters. Features that a broker lacks are
+// printed with the broker's own reason; nothing is silently skipped.
 //
 //	go run ./examples/orders
 //	go run ./examples/orders -broker nats://127.0.0.1:4222

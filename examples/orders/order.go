@@ -72,7 +72,7 @@ type input struct {
 	malformed []malformed
 }
 
-// malformed is a line that is no order, and why.
+// malformed is a line that is not an order, and why.
 type malformed struct {
 	line   int
 	reason error

@@ -11,7 +11,7 @@ import (
 )
 
 // workQueue is a queue with its dead-letter queue: where a message goes that
-// failed too often, so that it neither is lost nor comes back for ever.
+// failed too often, so that it neither is lost nor comes back forever.
 type workQueue struct {
 	name, dead string
 	fifo       bool
@@ -105,7 +105,7 @@ func (w *worker) work(ctx context.Context) error {
 	}
 }
 
-// failed is told of every error on the way, handlers' included.
+// failed is called for every error, including those of handlers.
 func (w *worker) failed(_ context.Context, d *broker.Delivery, err error) {
 	if d != nil && errors.Is(err, errDeclined) {
 		return // process has noted it

@@ -9,7 +9,7 @@ import (
 
 // sample is a few hundred orders: some repeated, some that fail once, one that
 // always fails (a poison message), one for an item without a price, and one
-// line that is no order.
+// line that is not an order.
 //
 //go:embed orders.ndjson
 var sample []byte

@@ -222,7 +222,7 @@ func (s *story) print(format string, args ...any) {
 	}
 }
 
-// warn tells on stderr what went wrong; handlers call it.
+// warn reports an error on stderr; handlers call it.
 func (s *story) warn(format string, args ...any) {
 	s.warnings.Lock()
 	defer s.warnings.Unlock()
@@ -231,5 +231,5 @@ func (s *story) warn(format string, args ...any) {
 }
 
 func complain(stderr io.Writer, err error) {
-	_, _ = fmt.Fprintln(stderr, "orders:", err) // nobody is left to be told of a failure
+	_, _ = fmt.Fprintln(stderr, "orders:", err) // a failure to write cannot be reported
 }
