@@ -61,7 +61,7 @@ func New(nc *nats.Conn, o *Options) (*Broker, error) {
 func checkConn(nc *nats.Conn, refuseWhileDown bool) error {
 	switch {
 	case nc == nil:
-		return &broker.FieldError{Field: "nc", Value: "nil", Limit: "must not be nil"}
+		return &broker.FieldError{Field: "nc", Value: "nil", Limit: "a connection"}
 	case refuseWhileDown && nc.Opts.ReconnectBufSize >= 0:
 		return buffers(nc.Opts.ReconnectBufSize)
 	}
@@ -73,7 +73,7 @@ func checkConn(nc *nats.Conn, refuseWhileDown bool) error {
 func buffers(size int) error {
 	return &broker.FieldError{
 		Field: "RefuseWhileDown", Value: fmt.Sprintf("true on a connection that buffers %d bytes", size),
-		Limit: "needs a connection made with nats.ReconnectBufSize(-1)",
+		Limit: "a connection made with nats.ReconnectBufSize(-1)",
 	}
 }
 

@@ -95,7 +95,7 @@ func TestJetStreamRedriveGoesPastWhatStays(t *testing.T) {
 		t.Errorf("%d redriven, want the rest", n)
 	}
 	wantErr(t, err, broker.ErrInvalid)
-	if text := err.Error(); strings.Count(text, "stays:") != 10 || !strings.Contains(text, "so do 3 more") {
+	if text := err.Error(); strings.Count(text, "stays:") != 10 || !strings.Contains(text, "and 3 more messages") {
 		t.Errorf("got %v; want ten that stay, and how many more", err)
 	}
 	if got, want := texts(r.lease("ORDERS/c", own)), []string{"0", "1", "2"}; !slices.Equal(got, want) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// start begins calls for what waits: as many as are full and, if none is in
-// flight or Patience has passed, one more. The caller holds mu.
+// start begins calls for waiting requests: as many as are full and, if none is
+// in flight or Patience has passed, one more. The caller holds mu.
 func (c *Calls[T]) start() {
 	if c.holders > 0 {
 		c.grant()
@@ -24,12 +24,12 @@ func (c *Calls[T]) start() {
 	c.setTimer(now)
 }
 
-// due is how long it takes from now until a request has waited for Patience.
+// due returns how long it is from now until a request has waited for Patience.
 func (c *Calls[T]) due(r *request[T], now time.Time) time.Duration {
 	return r.since.Add(c.limits.Patience).Sub(now)
 }
 
-// next are the first of those that wait that one call may take. The caller
+// next returns the first waiting requests that one call may take. The caller
 // holds mu.
 func (c *Calls[T]) next(now time.Time) (batch []*request[T], full bool) {
 	size := 0
@@ -66,8 +66,8 @@ func (c *Calls[T]) mayGo(r *request[T], wanted map[string]struct{}, now time.Tim
 	return !busy && !taken
 }
 
-// begin makes a shared call, which has the values of a context that does not end.
-// The caller holds mu.
+// begin makes a shared call with the values of a context that does not end. The
+// caller holds mu.
 func (c *Calls[T]) begin(values context.Context, batch []*request[T]) {
 	ctx, cancel := context.WithCancel(values)
 	stop := context.AfterFunc(c.base, cancel)
@@ -91,7 +91,7 @@ func (c *Calls[T]) begin(values context.Context, batch []*request[T]) {
 	})
 }
 
-// returned is the end of a shared call.
+// returned handles the end of a shared call.
 func (c *Calls[T]) returned(in *shared, batch []*request[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,11 +123,11 @@ func (c *Calls[T]) returned(in *shared, batch []*request[T]) {
 	c.start()
 }
 
-// setTimer has requests that wait looked at when the next one has waited for
-// Patience: a call that hangs does not hold up what could go in another. What
-// has waited for longer goes when a key or a call gets free, and what rests
-// begins to wait when it may go, which are looked at by themselves. The caller
-// holds mu.
+// setTimer arranges for waiting requests to be checked when the next one has
+// waited for Patience, so that a call that hangs does not hold up requests that
+// could go in another. Requests that have waited longer go when a key or a call
+// becomes free, and resting requests begin to wait when they may go; both are
+// checked separately. The caller holds mu.
 func (c *Calls[T]) setTimer(now time.Time) {
 	if len(c.waiting) == 0 {
 		c.stopTimer()
@@ -146,7 +146,7 @@ func (c *Calls[T]) setTimer(now time.Time) {
 	}
 }
 
-// stopTimer is called by who holds mu.
+// stopTimer stops the timer. The caller holds mu.
 func (c *Calls[T]) stopTimer() {
 	if c.overdue != nil {
 		c.overdue.Stop()
@@ -154,7 +154,7 @@ func (c *Calls[T]) stopTimer() {
 	}
 }
 
-// hurry is what the timer does.
+// hurry is the timer's function.
 func (c *Calls[T]) hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,12 +1,11 @@
 // Package coalesce joins concurrent requests into fewer calls, by natural
-// batching: a request goes at once if no call is in flight, and what comes
-// meanwhile goes together when that call returns, or as soon as it fills a
-// call of its own. Nobody waits for company: a request that comes alone has no
-// added latency.
+// batching: a request goes at once if no call is in flight, and requests that
+// arrive during a call go together when it returns, or as soon as they fill a
+// call of their own. No request waits for others to join it: a lone request has
+// no added latency.
 //
-// Items may have keys, within which they keep the order of their Do calls, and
-// which stop at a failure: what waits behind an item that failed is not called
-// for.
+// Items may have keys, within which they keep the order of their Do calls and
+// stop at a failure: no call is made for items waiting behind one that failed.
 package coalesce
 
 import (
@@ -19,35 +18,35 @@ import (
 )
 
 var (
-	// ErrClosed means that the request came after Close, or waited when it was
-	// called. It was in no call.
+	// ErrClosed means that the request came after Close, or was waiting when
+	// Close was called. It was in no call.
 	ErrClosed = errors.New("coalesce: closed")
 	// ErrAbandoned means that the caller's context ended while its request was
 	// in a call. It comes together with the context's error.
 	ErrAbandoned = errors.New("coalesce: the call went on without its caller")
-	// ErrBehind means that an item of the same key, which came before, failed
-	// while the request waited. It was in no call, and may be tried again.
+	// ErrBehind means that an earlier item of the same key failed while the
+	// request waited. It was in no call, and may be tried again.
 	ErrBehind = errors.New("coalesce: an earlier item of the key failed")
 )
 
-// Item is what calls are made for: a pointer to something that a call leaves
-// its result in.
+// Item is what calls are made for: a pointer to something in which a call
+// leaves its result.
 type Item interface {
-	// Trait tells an item's size, and its key: no two calls are in flight that
-	// have items of the same key, and items of one key go in the order of their
-	// Do calls. The key "" is of no such kind. It is the same at each time.
+	// Trait returns an item's size and its key: no two calls in flight have
+	// items of the same key, and items of one key go in the order of their Do
+	// calls. The key "" means no key. Trait always returns the same values.
 	Trait() (key string, size int)
 	// Result is asked once after each call with the item.
 	Result() Result
 }
 
-// Result is how an item has fared in a call.
+// Result is the outcome of an item in a call.
 type Result struct {
-	// Again is how long to wait until another call is to be made for the item;
-	// 0: it needs none. What else waits of its key waits for that, and goes in
-	// no call with it, where it could overtake it again.
+	// Again is how long to wait before another call is made for the item; 0
+	// means that none is needed. Other waiting items of its key wait as well,
+	// and go in no call with it, where they could overtake it again.
 	Again time.Duration
-	// Failed fails what else waits of the item's key with [ErrBehind].
+	// Failed fails the other waiting items of the item's key with [ErrBehind].
 	Failed bool
 }
 
@@ -60,11 +59,11 @@ type Limits struct {
 	Linger   time.Duration // how long a call with keys goes on after its last caller has gone
 }
 
-// Calls makes the calls for items of type T. Make one with [New]. All methods
+// Calls makes the calls for items of type T. Create one with [New]. All methods
 // may be called concurrently.
 //
-// It holds no item that no caller waits for, but for those in flight: what
-// bounds its memory is that callers block.
+// Except for calls in flight, it holds no item that no caller waits for: its
+// memory is bounded because callers block.
 type Calls[T Item] struct {
 	limits Limits
 	call   func(context.Context, []T)
@@ -82,7 +81,7 @@ type Calls[T Item] struct {
 	overdue  *time.Timer         // set while requests wait
 }
 
-// request is an item that waits, or is in a shared call; or a Hold that waits.
+// request is an item that waits or is in a shared call, or a Hold that waits.
 type request[T Item] struct {
 	item   T
 	key    string
@@ -97,7 +96,7 @@ type request[T Item] struct {
 	failed []string // of keys
 }
 
-// shared is a call whose caller may go away without it.
+// shared is a call that its callers may leave.
 type shared struct {
 	callers int
 	cancel  context.CancelFunc
@@ -105,7 +104,7 @@ type shared struct {
 	timer   *time.Timer   // of that
 }
 
-// forsaken is for when the last caller has gone. The caller of it holds mu.
+// forsaken is called when the last caller has left. Its caller holds mu.
 func (in *shared) forsaken() {
 	if in.linger > 0 {
 		in.timer = time.AfterFunc(in.linger, in.cancel)
@@ -114,9 +113,9 @@ func (in *shared) forsaken() {
 	in.cancel()
 }
 
-// New makes a Calls. call makes one call for 1 to Limits.Count items and leaves
-// each one's result in the item. It is called from several goroutines at once
-// and returns soon after its context has ended.
+// New returns a Calls. call makes one call for 1 to Limits.Count items and
+// leaves each one's result in the item. It is called from several goroutines at
+// once and must return soon after its context has ended.
 func New[T Item](limits Limits, call func(ctx context.Context, items []T)) *Calls[T] {
 	c := &Calls[T]{limits: limits, call: call, busy: map[string]struct{}{}}
 	c.base, c.cancel = context.WithCancel(context.Background())
@@ -124,18 +123,19 @@ func New[T Item](limits Limits, call func(ctx context.Context, items []T)) *Call
 }
 
 // Do returns nil once a call with the item has returned, the last one if its
-// [Result] wants several; the item then has its result. It blocks as long as
-// that takes. [ErrBehind] tells of a failure of the item's key.
+// [Result] wants several; the item then has its result. It blocks for as long
+// as that takes. [ErrBehind] reports a failure of the item's key.
 //
-// If ctx ends before, Do returns at once: with ctx's error alone if the item
-// was in no call, and will not be, or matching [ErrAbandoned] as well if it is
-// in one. That call goes on for the others in it; when its last caller has gone it
-// is cancelled, at once or, if its items have keys, after Limits.Linger: they keep
-// their keys as long as it lasts, since what it asks for may be carried out at any
-// moment of that. The item must then be left alone. An item without a key that is
-// alone in its call is called for on the caller's goroutine with ctx itself, and
-// it is for the call then to say in the item how it ended. Between two calls, the
-// item has the result of the one before. A caller that has gone fails no others.
+// If ctx ends first, Do returns at once: with ctx's error alone if the item was
+// in no call, and will not be, or matching [ErrAbandoned] as well if it is in
+// one. That call goes on for its other items; when its last caller has left it
+// is cancelled, at once or, if its items have keys, after Limits.Linger: they
+// keep their keys as long as the call lasts, since its requests may be carried
+// out at any time. The item must then be left alone. An item without a key that
+// is alone in its call is called for on the caller's goroutine with ctx itself,
+// and the call must then record in the item how it ended. Between two calls,
+// the item has the result of the earlier one. A caller that has left fails no
+// others.
 func (c *Calls[T]) Do(ctx context.Context, item T) error {
 	key, size := item.Trait()
 	c.mu.Lock()
@@ -163,8 +163,8 @@ func (c *Calls[T]) Do(ctx context.Context, item T) error {
 	return c.await(ctx, r)
 }
 
-// alone makes a call for one item without a key, and returns a request if there is
-// to be another.
+// alone makes a call for one item without a key, and returns a request if
+// another call is needed.
 func (c *Calls[T]) alone(ctx context.Context, item T, size int) (again *request[T]) {
 	defer func() {
 		c.mu.Lock()
@@ -180,7 +180,7 @@ func (c *Calls[T]) alone(ctx context.Context, item T, size int) (again *request[
 	return nil
 }
 
-// await returns when a request is done, or ctx has ended.
+// await returns when a request is done or ctx has ended.
 func (c *Calls[T]) await(ctx context.Context, r *request[T]) error {
 	select {
 	case <-r.done:
@@ -214,9 +214,9 @@ func (c *Calls[T]) leave(ctx context.Context, r *request[T]) error {
 	return fmt.Errorf("%w: %w", ErrAbandoned, ctx.Err())
 }
 
-// Close refuses what comes and what waits, and returns when the shared calls
-// have; those that last until ctx ends are cancelled then, and ctx's error is
-// returned. It may be called more than once.
+// Close refuses new and waiting requests, and returns when the shared calls
+// have returned; those that last until ctx ends are then cancelled, and ctx's
+// error is returned. It may be called more than once.
 func (c *Calls[T]) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true

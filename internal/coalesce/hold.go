@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Hold is for who makes calls of its own with items of some keys: it returns
-// when no call is in flight, or is to be made again, that has such items, and
-// Do calls that came before are over; those that come after wait for release.
-// The keys are different ones, and none is "". failed are those of which an
-// item failed while Hold waited.
+// Hold is for callers that make calls of their own with items of some keys: it
+// returns when no call that has such items is in flight or is to be repeated,
+// and Do calls that came before are over; those that come later wait for
+// release. The keys must be distinct, and none may be "". failed are those of
+// which an item failed while Hold waited.
 //
 // release must be called once, with those keys of which an item has failed: Do
-// calls that wait for them are [ErrBehind] then. If ctx ends before, its error
-// is returned, and nothing is held.
+// calls that wait for them then return [ErrBehind]. If ctx ends first, its
+// error is returned, and nothing is held.
 func (c *Calls[T]) Hold(ctx context.Context, keys []string) (release func(failed []string), failed []string, err error) {
 	r := &request[T]{keys: keys, since: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
@@ -44,7 +44,7 @@ func (c *Calls[T]) release(keys, failed []string) {
 	c.start()
 }
 
-// grant gives keys to those that wait for them, unless one that came before
+// grant gives keys to the requests that wait for them, unless an earlier one
 // waits for one of them too. The caller holds mu.
 func (c *Calls[T]) grant() {
 	ahead := map[string]struct{}{}

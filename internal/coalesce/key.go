@@ -6,7 +6,7 @@ import (
 )
 
 // rest puts requests of one key that are to go again before all others, and
-// keeps their key until they may. The caller holds mu.
+// keeps their key until they may go. The caller holds mu.
 func (c *Calls[T]) rest(rs []*request[T], pause time.Duration) {
 	due := time.Now().Add(pause)
 	for _, r := range rs {
@@ -23,7 +23,7 @@ func (c *Calls[T]) rest(rs []*request[T], pause time.Duration) {
 	})
 }
 
-// fail ends what waits behind an item of a key that has failed. The caller
+// fail ends the requests behind an item of a key that has failed. The caller
 // holds mu.
 func (c *Calls[T]) fail(key string) {
 	if key == "" {
@@ -42,7 +42,7 @@ func (c *Calls[T]) fail(key string) {
 	})
 }
 
-// isFree reports whether nothing has a key, or waits for it. The caller holds
+// isFree reports whether no request has a key or waits for it. The caller holds
 // mu.
 func (c *Calls[T]) isFree(key string) bool {
 	if key == "" {
@@ -61,7 +61,7 @@ func (c *Calls[T]) occupy(key string) {
 	}
 }
 
-// vacate ends that. The caller holds mu.
+// vacate undoes occupy. The caller holds mu.
 func (c *Calls[T]) vacate(key string) {
 	if key != "" {
 		delete(c.busy, key)

@@ -1,5 +1,5 @@
-// Package lease keeps what a leased delivery's handle must remember: when its
-// lease ends, and whether it is settled.
+// Package lease keeps the state of a leased delivery's handle: when its lease
+// ends, and whether it is settled.
 package lease
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// State says what became of a delivery.
+// State is the state of a delivery.
 type State uint8
 
 // States of a delivery.
@@ -28,7 +28,7 @@ type Lease struct {
 	state State
 }
 
-// LeaseEnd returns when the lease ends now.
+// LeaseEnd returns when the lease currently ends.
 func (l *Lease) LeaseEnd() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,15 +48,15 @@ func (l *Lease) Expired(now time.Time) bool {
 	return !end.IsZero() && !now.Before(end)
 }
 
-// Settle records what became of the delivery, once it is certain.
+// Settle records the state of the delivery, once it is certain.
 func (l *Lease) Settle(s State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state = s
 }
 
-// CheckDelete is asked before a delete. done says that there is nothing to do:
-// the delivery is deleted already, or err tells that it was given away.
+// CheckDelete is called before a delete. done means that there is nothing to
+// do: the delivery is already deleted, or err reports that it was given away.
 func (l *Lease) CheckDelete() (done bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +70,7 @@ func (l *Lease) CheckDelete() (done bool, err error) {
 	}
 }
 
-// CheckChange is asked before an extend, a release or a reject, which a
+// CheckChange is called before an extend, a release or a reject, which a
 // settled delivery refuses.
 func (l *Lease) CheckChange() error {
 	l.mu.Lock()

@@ -8,11 +8,11 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// MaxAtomic is the most messages of an atomic batch: nats-server's default
-// (ADR-50, server/stream.go's streamDefaultMaxAtomicBatchSize).
+// MaxAtomic is the largest number of messages in an atomic batch: nats-server's
+// default (ADR-50, server/stream.go's streamDefaultMaxAtomicBatchSize).
 const MaxAtomic = 1000
 
-// The headers of an atomic batch (ADR-50). The last message has the third.
+// Headers of an atomic batch (ADR-50). The last message has the third.
 const (
 	BatchIDHeader       = "Nats-Batch-Id"
 	BatchSequenceHeader = "Nats-Batch-Sequence"
@@ -22,12 +22,12 @@ const (
 const lastIDHeader = "Nats-Expected-Last-Msg-Id"
 
 // ErrDuplicate is the category of an atomic batch of which nothing was stored
-// because the stream has a message with the DedupID of one of its messages
-// already, or the batch has it twice. After an error that matched
-// [broker.ErrOutcomeUnknown] it says that the earlier batch was stored.
+// because the stream already has a message with the DedupID of one of its
+// messages, or the batch contains it twice. After an error that matched
+// [broker.ErrOutcomeUnknown], it means that the earlier batch was stored.
 var ErrDuplicate = errors.New("the stream already has a message with this id: nothing was stored")
 
-// CheckAtomicCount refuses a batch of too many messages.
+// CheckAtomicCount refuses a batch with too many messages.
 func CheckAtomicCount(n int) error {
 	if n <= MaxAtomic {
 		return nil
@@ -38,8 +38,8 @@ func CheckAtomicCount(n int) error {
 	}
 }
 
-// CheckAtomic drops from m the fields to be ignored and refuses what a single
-// message may have and one of an atomic batch may not. The rest is for
+// CheckAtomic drops the ignored fields from m and refuses what a single message
+// may have but one of an atomic batch may not. The rest is for
 // [CheckJetStream].
 func CheckAtomic(m *broker.Message, ignore broker.Fields) error {
 	m.Clear(m.Fields() & ignore)
@@ -52,10 +52,10 @@ func CheckAtomic(m *broker.Message, ignore broker.Fields) error {
 	default:
 		return nil
 	}
-	return &broker.UnsupportedError{Backend: JetStream, What: what + " in an atomic batch", Why: "all are stored at one moment", Instead: instead}
+	return &broker.UnsupportedError{Backend: JetStream, What: what + " in an atomic batch", Why: "all messages are stored at once", Instead: instead}
 }
 
-// NoAtomic is the error of a batch that a stream does not take.
+// NoAtomic returns the error for a batch that a stream does not accept.
 func NoAtomic(why string) error {
 	return &broker.UnsupportedError{
 		Backend: JetStream, What: "PublishAtomic", Why: why,
@@ -63,20 +63,22 @@ func NoAtomic(why string) error {
 	}
 }
 
-// AtomicStream is what counts of a stream for an atomic batch.
+// AtomicStream holds the properties of a stream that matter for an atomic
+// batch.
 type AtomicStream struct {
 	Name     string
 	Subjects []string // that it captures
 	Allowed  bool     // allow_atomic
-	// Miscounts: it has discard_new_per_subject together with max_msgs or max_bytes.
-	// Then nats-server 2.15 looks at the number of any subject of the batch, not at
-	// that of the message, and may store the messages up to the one that has no room
-	// (checkMsgHeadersPreClusteredProposal, where i is taken by two loops).
+	// Miscounts means that the stream has discard_new_per_subject together with
+	// max_msgs or max_bytes. Then nats-server 2.15 checks the count of an
+	// arbitrary subject of the batch instead of the message's, and may store
+	// the messages up to the one that has no room
+	// (checkMsgHeadersPreClusteredProposal, where two loops use i).
 	Miscounts bool
 }
 
-// Check is why the stream does not take a batch to these native subjects, of which
-// it captures the first.
+// Check returns why the stream does not accept a batch for these native
+// subjects, the first of which it captures.
 func (s *AtomicStream) Check(batch []string) error {
 	if !s.Allowed {
 		return NoAtomic("stream " + s.Name + " has no allow_atomic")
@@ -85,7 +87,7 @@ func (s *AtomicStream) Check(batch []string) error {
 		if !Captures(s.Subjects, native) {
 			return &broker.UnsupportedError{
 				Backend: JetStream, What: "an atomic batch to several streams",
-				Why:     fmt.Sprintf("stream %s takes %s and not %s", s.Name, batch[0], native),
+				Why:     fmt.Sprintf("stream %s captures %s but not %s", s.Name, batch[0], native),
 				Instead: "one stream with all subjects, or a batch for each stream",
 			}
 		}

@@ -9,13 +9,14 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// What names of streams and consumers, and both together, must be.
+// Descriptions, for errors, of valid names of streams and consumers, and of
+// both together.
 const (
 	NameLimit     = "not empty, without dots, slashes, wildcards, spaces and control characters"
 	ConsumerLimit = "stream/consumer, both names " + NameLimit
 )
 
-// ValidName reports whether JetStream takes a name for a stream or consumer.
+// ValidName reports whether JetStream accepts a name for a stream or consumer.
 func ValidName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r <= ' ' || r == 0x7f || strings.ContainsRune(`.*>/\`, r)
@@ -25,16 +26,16 @@ func ValidName(name string) bool {
 // Consumer is a consumer's address.
 type Consumer struct{ Stream, Name string }
 
-// String is "stream/consumer".
+// String returns "stream/consumer".
 func (c Consumer) String() string { return c.Stream + "/" + c.Name }
 
-// ParseConsumer reads "stream/consumer".
+// ParseConsumer parses "stream/consumer".
 func ParseConsumer(s string) (c Consumer, ok bool) {
 	stream, name, _ := strings.Cut(s, "/")
 	return Consumer{stream, name}, ValidName(stream) && ValidName(name)
 }
 
-// LeaseFixed is the error of a lease that is not the consumer's.
+// LeaseFixed returns the error for a lease that is not the consumer's.
 func LeaseFixed(lease time.Duration, c Consumer) error {
 	return &broker.UnsupportedError{
 		Backend: JetStream, What: "a lease of " + lease.String(),
@@ -43,16 +44,17 @@ func LeaseFixed(lease time.Duration, c Consumer) error {
 	}
 }
 
-// Unleased is the error of an operation on what a consumer with ack_policy none
-// delivered.
+// Unleased returns the error for an operation on a delivery of a consumer with
+// ack_policy none.
 func Unleased(op string, c Consumer) error {
 	return &broker.UnsupportedError{
-		Backend: JetStream, What: op, Why: "consumer " + c.String() + " has ack_policy none: what was delivered is gone",
+		Backend: JetStream, What: op, Why: "consumer " + c.String() + " has ack_policy none: delivered messages are already settled",
 		Instead: "a consumer with ack_policy explicit",
 	}
 }
 
-// ParseReceive reads what a Receive is called with. A lease of 0 is the consumer's.
+// ParseReceive parses the arguments of a Receive. A lease of 0 is the
+// consumer's.
 func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Duration) (wait, lease time.Duration, err error) {
 	wait = defaultWait
 	var errs []error
@@ -76,10 +78,10 @@ func ParseReceive(limit int, opts []broker.ReceiveOption, defaultWait time.Durat
 	return wait, lease, errors.Join(errs...)
 }
 
-// DeliverPolicy is a start in the words of JetStream's API.
+// DeliverPolicy is a start as JetStream's API names it.
 type DeliverPolicy broker.StartPolicy
 
-// String is the policy as JetStream's API names it.
+// String returns the policy's name in JetStream's API.
 func (p DeliverPolicy) String() string {
 	switch broker.StartPolicy(p) {
 	case broker.StartNew:

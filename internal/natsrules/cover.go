@@ -13,7 +13,8 @@ func Captures(patterns []string, native string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return p == native || subject.Match(p, native) })
 }
 
-// Covers reports whether one of a stream's patterns covers all of another.
+// Covers reports whether one of a stream's patterns covers another pattern
+// completely.
 func Covers(patterns []string, pattern string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		return p == pattern || subject.Match(p, pattern) && !widens(p, pattern)
@@ -21,7 +22,7 @@ func Covers(patterns []string, pattern string) bool {
 }
 
 // widens reports whether pattern, which p matches token by token, matches more
-// than p: > stands for any number of tokens and * for any one.
+// than p: > stands for any number of tokens and * for any single token.
 func widens(p, pattern string) bool {
 	for {
 		outer, outerRest, outerMore := strings.Cut(p, ".")
@@ -38,16 +39,15 @@ func widens(p, pattern string) bool {
 	}
 }
 
-// Overlap reports whether there can be a subject that matches a pattern of each
-// list.
+// Overlap reports whether any subject could match a pattern of each list.
 func Overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(p string) bool {
 		return slices.ContainsFunc(b, func(q string) bool { return overlap(p, q) })
 	})
 }
 
-// OverlapWithin reports whether there can be a subject that matches two patterns
-// of one list.
+// OverlapWithin reports whether any subject could match two patterns of one
+// list.
 func OverlapWithin(patterns []string) bool {
 	for i := range patterns {
 		if Overlap(patterns[i:i+1], patterns[i+1:]) {
@@ -73,8 +73,8 @@ func overlap(p, q string) bool {
 	}
 }
 
-// DeadFilter is a filter of a consumer by which nothing is delivered of a stream
-// that has these subjects, "" if there is none: the server takes such filters.
+// DeadFilter returns a consumer's filter that delivers nothing from a stream
+// with these subjects, or "": the server accepts such filters.
 func DeadFilter(subjects, filters []string) string {
 	for _, filter := range filters {
 		if !Overlap(subjects, []string{filter}) {
@@ -84,12 +84,12 @@ func DeadFilter(subjects, filters []string) string {
 	return ""
 }
 
-// FilterLimit is what a filter must be, for errors.
+// FilterLimit describes, for errors, what a filter must be.
 func FilterLimit(stream string, subjects []string) string {
 	return fmt.Sprintf("a subject of stream %s, which has %q", stream, subjects)
 }
 
-// DeadOffer is why a consumer with such a filter offers nothing.
+// DeadOffer returns why a consumer with such a filter delivers nothing.
 func DeadOffer(filter string) string {
 	return "its filter " + filter + " matches none of the stream's subjects"
 }

@@ -1,7 +1,8 @@
-// Package natsrules is what core NATS and JetStream take and refuse, as code. natsbroker
-// checks by it before it sends anything and the in-memory broker plays by it,
-// so that both refuse the same with the same errors.
+// Package natsrules holds the rules of what core NATS and JetStream accept and
+// refuse. Package natsbroker checks them before it sends anything and the
+// in-memory broker follows them, so that both refuse the same input with the
+// same errors.
 package natsrules
 
-// Backend is how errors of this package name the backend, on both brokers.
+// Backend is the backend's name in errors of this package, on both brokers.
 const Backend = "nats"

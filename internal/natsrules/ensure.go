@@ -10,14 +10,15 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Settings are those of a stream or a consumer, by the names of JetStream's API.
-// What has no value may be missing, or nil.
+// Settings are the settings of a stream or a consumer, by their names in
+// JetStream's API. A setting without a value may be missing, or nil.
 type Settings map[string]any
 
-// Differences compares what is wanted with what is there. Numbers, durations, texts,
-// lists and structures that are zero in want are the server's to choose and are not compared;
-// policies, which are numbers of a type of their own, and switches are. Of a map
-// only the wanted keys count, since the server adds its own.
+// Differences compares the wanted settings with the existing ones. Numbers,
+// durations, strings, lists and structures that are zero in want are left to
+// the server and not compared; policies, which are numbers of a type of their
+// own, and switches are compared. Of a map only the wanted keys count, since
+// the server adds its own.
 func Differences(want, has Settings) []broker.Drift {
 	var all []broker.Drift
 	for _, field := range slices.Sorted(maps.Keys(want)) {
@@ -35,8 +36,8 @@ func Differences(want, has Settings) []broker.Drift {
 	return all
 }
 
-// asked reports whether a setting asks for something: it is set, or its zero value
-// is a choice.
+// asked reports whether a setting asks for something: it is set, or its zero
+// value is a choice.
 func (s Settings) asked(field string) bool {
 	v := reflect.ValueOf(s[field])
 	switch {
@@ -54,7 +55,7 @@ func (s Settings) asked(field string) bool {
 	return false
 }
 
-// implied reports whether another setting turns a switch on by itself.
+// implied reports whether another setting implicitly turns a switch on.
 func (s Settings) implied(field string) bool {
 	marker, _ := s["subject_delete_marker_ttl"].(time.Duration)
 	switch field {
@@ -66,7 +67,7 @@ func (s Settings) implied(field string) bool {
 	return false
 }
 
-// among are the settings of has that have a key of want.
+// among returns the entries of has whose keys are in want.
 func among(want map[string]string, has any) map[string]string {
 	of := map[string]string{}
 	all, _ := has.(map[string]string)
@@ -86,7 +87,7 @@ func same(want, has any) bool {
 	return reflect.DeepEqual(want, has)
 }
 
-// instant is the time that v is or points to.
+// instant returns the time that v is or points to.
 func instant(v any) (t time.Time, ok bool) {
 	if p, isPointer := v.(*time.Time); isPointer && p != nil {
 		return *p, true
@@ -95,7 +96,7 @@ func instant(v any) (t time.Time, ok bool) {
 	return t, ok
 }
 
-// shown is a value for people.
+// shown formats a value for people.
 func shown(v any) string {
 	if t, ok := instant(v); ok {
 		return t.UTC().Format(time.RFC3339Nano)

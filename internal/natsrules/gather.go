@@ -8,17 +8,17 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// GatherRoom is how many answers may wait for the loop over a Gather. What comes
-// on top of that is dropped, which ends the loop with an error.
+// GatherRoom is how many answers may wait for the loop over a Gather. Further
+// answers are dropped, which ends the loop with an error.
 const GatherRoom = 4096
 
-// Gathering is what the options of a Gather say.
+// Gathering holds the options of a Gather.
 type Gathering struct {
 	Replies int           // 0: not said
 	Silence time.Duration // 0: not said
 }
 
-// Room is how many answers may wait: one more than are taken.
+// Room returns how many answers may wait: one more than are taken.
 func (g Gathering) Room() int {
 	if g.Replies > 0 {
 		return min(GatherRoom, g.Replies+1)
@@ -26,7 +26,7 @@ func (g Gathering) Room() int {
 	return GatherRoom
 }
 
-// ParseGather reads the options of a Gather.
+// ParseGather parses the options of a Gather.
 func ParseGather(opts []broker.GatherOption) (g Gathering, err error) {
 	var errs []error
 	for _, opt := range opts {

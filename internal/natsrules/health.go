@@ -6,8 +6,9 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Health is that of a subject of core NATS, whose subscriptions here have
-// dropped so many messages: nothing is stored, so nothing else is to be told.
+// Health returns the health of a core NATS subject whose subscriptions here
+// have dropped that many messages: nothing is stored, so there is nothing else
+// to report.
 func Health(destination string, dropped uint64) broker.Health {
 	const stored = "core NATS stores nothing"
 	count, age, yes := broker.None[int64](stored), broker.None[time.Duration](stored), broker.None[bool](stored)

@@ -8,62 +8,63 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// JetStream is how errors name JetStream, on both brokers.
+// JetStream is JetStream's name in errors, on both brokers.
 const JetStream = "jetstream"
 
-// What JetStream cannot honour, and what it can on some streams only.
+// Fields that JetStream cannot honour, and those that it can on some streams
+// only.
 const (
 	RefusedByJetStream   = broker.FieldReplyTo | broker.FieldKey | broker.FieldTenant
 	IgnorableByJetStream = RefusedByJetStream | broker.FieldDelay | broker.FieldTTL
 )
 
-// MaxJetStreamHeaders is how many bytes of headers a stream takes (nats-server,
-// error 10097).
+// MaxJetStreamHeaders is how many bytes of headers a stream accepts
+// (nats-server, error 10097).
 const MaxJetStreamHeaders = 65535
 
 var (
-	// ErrExpectation is the category of a publish whose expectation did not hold:
-	// the stream, sequence or id named by a Nats-Expected header is not what the
-	// stream has. Nothing was stored.
+	// ErrExpectation is the category of a publish whose expectation did not
+	// hold: the stream, sequence or id named by a Nats-Expected header is not
+	// the stream's. Nothing was stored.
 	ErrExpectation = errors.New("the expectation does not hold")
 
-	// ErrFull marks a publish to a stream that is full and refuses what is new.
-	// Such an error matches [broker.ErrThrottled] too: once messages are deleted or
-	// grow old there is room again.
+	// ErrFull marks a publish to a stream that is full and refuses new
+	// messages. Such an error also matches [broker.ErrThrottled]: there is room
+	// again once messages are deleted or expire.
 	ErrFull = errors.New("the stream is full and refuses new messages: delete some, or raise max_msgs or max_bytes")
 )
 
-// jetStreamReasons says for each refused field why, and what to use instead.
+// jetStreamReasons gives the reason for each refused field, and an alternative.
 var jetStreamReasons = [...]struct {
 	field        broker.Fields
 	why, instead string
 }{
 	{
-		broker.FieldReplyTo, "a stream does not keep the reply address: what is delivered has the acknowledgement's in its place",
+		broker.FieldReplyTo, "a stream does not keep the reply address: deliveries have the acknowledgement address in its place",
 		"a header of your own, or a request on core NATS (broker.As finds the Requester)",
 	},
 	{
-		broker.FieldKey, "a consumer keeps the order of the whole stream and knows no keys: a redelivered message comes after later ones",
+		broker.FieldKey, "a consumer keeps the order of the whole stream and has no keys: a redelivered message comes after later ones",
 		"a consumer with max_ack_pending 1, or a subject and a consumer for each key",
 	},
 	{broker.FieldTenant, "a consumer delivers in the order of the stream, without regard to fairness", "a subject and a consumer for each tenant"},
 }
 
-// The control headers that a publish may set by itself. All others beginning
-// with Nats- are the server's, or stand for a field of the message.
+// Control headers that a publish may set itself. All others beginning with
+// Nats- are the server's, or stand for a field of the message.
 const (
 	ControlPrefix     = "Nats-"
 	expectationPrefix = "Nats-Expected-"
-	// RollupHeader has the message replace what the stream has of its subject, or all
-	// that it has.
+	// RollupHeader makes the message replace the stream's messages of its
+	// subject, or all of them.
 	RollupHeader  = "Nats-Rollup"
 	RollupSubject = "sub"
 	RollupAll     = "all"
 )
 
-// CheckJetStream drops from m the fields to be ignored and returns the first
-// reason for which no stream takes what is left. native is the subject to publish
-// to, in place of m's. Sizes are for [CheckSize].
+// CheckJetStream drops the ignored fields from m and returns the first reason
+// for which no stream accepts the rest. native is the subject to publish to, in
+// place of m's. Sizes are for [CheckSize].
 func CheckJetStream(m *broker.Message, native string, ignore broker.Fields) error {
 	if m.Fields() != 0 {
 		m.Clear(m.Fields() & ignore)
@@ -93,8 +94,8 @@ func CheckJetStream(m *broker.Message, native string, ignore broker.Fields) erro
 	return m.Header.Check()
 }
 
-// checkRollup refuses values that the server would, and a rollup that it would
-// forget: of a schedule.
+// checkRollup refuses values that the server would refuse, and a rollup that it
+// would ignore, which is that of a schedule.
 func checkRollup(m *broker.Message) error {
 	switch value, some := m.Header[RollupHeader]; {
 	case !some:
@@ -103,14 +104,14 @@ func checkRollup(m *broker.Message) error {
 		return &broker.FieldError{Field: "Header[" + RollupHeader + "]", Value: value, Limit: RollupSubject + " or " + RollupAll}
 	case m.Delay > 0:
 		return &broker.UnsupportedError{
-			Backend: JetStream, What: "the header " + RollupHeader + " with a Delay", Why: "the schedule would be rolled up, and not what comes of it",
+			Backend: JetStream, What: "the header " + RollupHeader + " with a Delay", Why: "the rollup would apply to the schedule, not to the message it publishes",
 			Instead: "no Delay, or a stream with max_msgs_per_subject 1",
 		}
 	}
 	return nil
 }
 
-// NoRollup is the error of a rollup that a stream does not take.
+// NoRollup returns the error for a rollup that a stream does not accept.
 func NoRollup(why string) error {
 	return &broker.UnsupportedError{
 		Backend: JetStream, What: "the header " + RollupHeader, Why: why,
@@ -118,7 +119,7 @@ func NoRollup(why string) error {
 	}
 }
 
-// NoTTL is the error of a TTL that a stream does not take.
+// NoTTL returns the error for a TTL that a stream does not accept.
 func NoTTL(why string) error {
 	return &broker.UnsupportedError{
 		Backend: JetStream, What: "Message.TTL", Why: why, Instead: "a stream with allow_msg_ttl, or its max_age for all messages",
@@ -155,8 +156,8 @@ func checkControlHeader(key string) error {
 	}
 }
 
-// WholeTTL is a TTL in whole seconds, rounded up, because the server would round
-// it down.
+// WholeTTL returns a TTL in whole seconds, rounded up, because the server would
+// round it down.
 func WholeTTL(ttl time.Duration) time.Duration {
 	return (ttl + time.Second - 1).Truncate(time.Second)
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
-// Refused are the fields of messages that core NATS cannot honour.
+// Refused are the message fields that core NATS cannot honour.
 const Refused = broker.FieldKey | broker.FieldTenant | broker.FieldDedupID | broker.FieldDelay | broker.FieldTTL
 
-// reasons says for each refused field why, and what to use instead.
+// reasons gives the reason for each refused field, and an alternative.
 var reasons = [...]struct {
 	field        broker.Fields
 	why, instead string
@@ -26,11 +26,11 @@ var reasons = [...]struct {
 	{broker.FieldTTL, "nothing is stored that could grow old", "a JetStream stream that allows message TTLs"},
 }
 
-// Check drops from m the fields to be ignored and returns the first reason for
-// which core NATS does not take what is left: a [*broker.FieldError] for bad
-// input, a [*broker.UnsupportedError] for a field that it cannot honour.
-// native is the subject to publish to, in place of m's, and m.ReplyTo is native
-// already. Sizes are for [CheckSize].
+// Check drops the ignored fields from m and returns the first reason for which
+// core NATS does not accept the rest: a [*broker.FieldError] for bad input, a
+// [*broker.UnsupportedError] for a field that it cannot honour. native is the
+// subject to publish to, in place of m's, and m.ReplyTo is native already.
+// Sizes are for [CheckSize].
 func Check(m *broker.Message, native string, ignore broker.Fields) error {
 	if f := m.Fields(); f != 0 {
 		m.Clear(f & ignore)
@@ -52,8 +52,8 @@ func Check(m *broker.Message, native string, ignore broker.Fields) error {
 	return nil
 }
 
-// traceHeaders have the server report on a message, and keep it from being
-// delivered too. It knows them in this spelling only.
+// traceHeaders make the server report on a message, and may keep it from being
+// delivered. The server recognises them only in this spelling.
 var traceHeaders = [...]string{"Nats-Trace-Only", "Nats-Trace-Dest"}
 
 func checkHeader(h broker.Header) error {
@@ -68,7 +68,7 @@ func checkHeader(h broker.Header) error {
 	return h.Check()
 }
 
-// CheckIgnore checks which fields are to be ignored.
+// CheckIgnore checks the fields to be ignored.
 func CheckIgnore(ignore broker.Fields) error {
 	if unknown := ignore &^ Refused; unknown != 0 {
 		return &broker.FieldError{Field: "Ignore", Value: unknown.String(), Limit: "a subset of " + Refused.String()}
@@ -90,7 +90,7 @@ func checkFields(f broker.Fields) error {
 	return nil
 }
 
-// CheckSubject checks a native subject that is not subscribed to.
+// CheckSubject checks a native subject for uses other than subscribing.
 func CheckSubject(native string) error {
 	if err := subject.CheckPublish(native); err != nil {
 		return SubjectError("Subject", native, err)
@@ -105,10 +105,10 @@ func checkReplyTo(native, replyTo string) error {
 	return checkTogether("ReplyTo", native, replyTo)
 }
 
-// checkTogether keeps what stands on one line of the protocol with a subject
-// short enough. A server closes a connection that sends a line above
-// max_control_line, 4,096 bytes by default; [subject.MaxLen] leaves room for
-// ids, sizes and a request's inbox.
+// checkTogether limits the text that shares a protocol line with a subject. A
+// server closes a connection that sends a line above max_control_line, 4,096
+// bytes by default; [subject.MaxLen] leaves room for ids, sizes and a request's
+// inbox.
 func checkTogether(field, native, other string) error {
 	if len(native)+len(other) <= subject.MaxLen {
 		return nil
@@ -119,7 +119,8 @@ func checkTogether(field, native, other string) error {
 	}
 }
 
-// SubjectError is the error of a subject that package subject refuses with err.
+// SubjectError returns the error for a subject that package subject refuses
+// with err.
 func SubjectError(field, value string, err error) error {
 	e := &broker.FieldError{Field: field, Value: value, Limit: err.Error()}
 	if bad, ok := errors.AsType[*subject.Error](err); ok {

@@ -12,15 +12,17 @@ import (
 const (
 	// redriveBatch is how many dead letters are received at a time.
 	redriveBatch = 100
-	// giveBackTimeout bounds giving back what stays, also when the context has ended.
+	// giveBackTimeout bounds giving back the remaining messages, even after the
+	// context has ended.
 	giveBackTimeout = time.Second
-	// maxStayErrors is of how many messages that stay the errors are told.
+	// maxStayErrors is the number of messages that stay whose errors are
+	// reported.
 	maxStayErrors = 10
 )
 
-// Redrive has one move each dead letter of a queue, at most limit, and returns how
-// many it has. What cannot be moved stays, is told at the end, and keeps none behind
-// it from being moved.
+// Redrive calls one to move each dead letter of a queue, at most limit, and
+// returns how many were moved. A message that cannot be moved stays, is
+// reported at the end, and does not keep later ones from being moved.
 func Redrive(ctx context.Context, r broker.Receiver, queue string, limit int, one func(context.Context, *broker.Delivery) error) (int, error) {
 	if limit < 1 {
 		return 0, &broker.FieldError{Field: "limit", Value: fmt.Sprint(limit), Limit: "at least 1"}
@@ -30,7 +32,7 @@ func Redrive(ctx context.Context, r broker.Receiver, queue string, limit int, on
 	if len(v.stay) > 0 {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 		defer cancel()
-		_ = r.Release(late, 0, v.stay...) // what it does not reach comes again when its lease ends
+		_ = r.Release(late, 0, v.stay...) // messages it does not reach come again when their leases end
 	}
 	return v.moved, errors.Join(append([]error{err}, v.stays()...)...)
 }
@@ -46,8 +48,8 @@ type redrive struct {
 	errs     []error            // of the first of these
 }
 
-// run ends when nothing comes, or nothing that it has not seen: what stays comes
-// again after each lease.
+// run ends when nothing comes, or only messages that it has seen: a message
+// that stays comes again after each lease.
 func (v *redrive) run(ctx context.Context, queue string) error {
 	for news := true; news && v.moved < v.limit; {
 		ds, err := v.receiver.Receive(ctx, queue, min(v.limit-v.moved, redriveBatch), broker.Wait(0))
@@ -74,8 +76,8 @@ func (v *redrive) run(ctx context.Context, queue string) error {
 	return nil
 }
 
-// concernsOne reports whether an error is a matter of one message and of where it
-// goes, so that others can be moved all the same.
+// concernsOne reports whether an error concerns only one message and its
+// target, so that others can still be moved.
 func concernsOne(err error) bool {
 	for _, kind := range []error{
 		broker.ErrInvalid, broker.ErrTooLarge, broker.ErrNotFound, broker.ErrLeaseLost, ErrFull, errors.ErrUnsupported,
@@ -95,15 +97,15 @@ func (v *redrive) leave(d *broker.Delivery, why error) {
 	}
 }
 
-// stays are the errors of what stays.
+// stays returns the errors of the messages that stay.
 func (v *redrive) stays() []error {
 	if n := len(v.seen) - len(v.errs); n > 0 {
-		return append(v.errs, fmt.Errorf("so do %d more messages", n))
+		return append(v.errs, fmt.Errorf("and %d more messages were not moved", n))
 	}
 	return v.errs
 }
 
-// RedriveTarget is the subject that a dead letter came from.
+// RedriveTarget returns the subject that a dead letter came from.
 func RedriveTarget(d *broker.Delivery) (string, error) {
 	target := d.Header[broker.RejectSubjectHeader]
 	if target == "" {

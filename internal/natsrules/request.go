@@ -15,7 +15,7 @@ func CheckRequest(m *broker.Message) error {
 	}
 }
 
-// CheckReply refuses a reply that a requester takes for no responders.
+// CheckReply refuses a reply that a requester would mistake for no responders.
 func CheckReply(m *broker.Message) error {
 	if m.Header["Status"] != "503" || len(m.Body) > 0 {
 		return nil
@@ -34,7 +34,8 @@ func CheckReplyHandler(h broker.ReplyHandler) error {
 	return &broker.FieldError{Field: "ReplyHandler", Value: "nil", Limit: "a function"}
 }
 
-// Unsendable is what the requester gets in place of a reply that was refused.
+// Unsendable returns the reply that the requester gets in place of a refused
+// one.
 func Unsendable() broker.Message {
 	return broker.Message{Header: broker.Header{
 		reply.CodeHeader:  "500",

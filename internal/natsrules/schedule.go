@@ -2,15 +2,15 @@ package natsrules
 
 import "github.com/candidmq/candidmq/broker"
 
-// ScheduleSubject is the subject that a stream must capture, beside its own, for
-// messages with a delay to be published to it: each waits there on a subject of
-// its own, since the server keeps one schedule for each subject (ADR-51).
+// ScheduleSubject returns the subject that a stream must capture, besides its
+// own subjects, to accept messages with a delay: each waits on its own subject
+// matching it, since the server keeps one schedule per subject (ADR-51).
 func ScheduleSubject(stream string) string { return SchedulePrefix(stream) + "*" }
 
-// SchedulePrefix is what those subjects begin with.
+// SchedulePrefix returns the prefix of those subjects.
 func SchedulePrefix(stream string) string { return "schedule." + stream + "." }
 
-// CheckSchedules is why a stream takes no messages with a delay.
+// CheckSchedules returns why a stream does not accept messages with a delay.
 func CheckSchedules(stream string, subjects []string, allowed, interest bool) error {
 	switch {
 	case !allowed:
@@ -23,7 +23,7 @@ func CheckSchedules(stream string, subjects []string, allowed, interest bool) er
 	return nil
 }
 
-// NoSchedules is the error of a delay that a stream does not take.
+// NoSchedules returns the error for a delay that a stream does not accept.
 func NoSchedules(why string) error {
 	return &broker.UnsupportedError{
 		Backend: JetStream, What: "Message.Delay", Why: why,

@@ -6,8 +6,8 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Size is what counts against max_payload: the body, and the headers as they
-// are written ("NATS/1.0", a line each, an empty line).
+// Size returns what counts against max_payload: the body, and the headers as
+// written ("NATS/1.0", a line each, an empty line).
 func Size(m *broker.Message) int64 {
 	size := len(m.Body)
 	if len(m.Header) > 0 {
@@ -27,7 +27,7 @@ func CheckSize(m *broker.Message, limit int64) error {
 	return TooLarge(m, limit)
 }
 
-// TooLarge is the error of a message over a server's max_payload.
+// TooLarge returns the error for a message over a server's max_payload.
 func TooLarge(m *broker.Message, limit int64) error {
 	return &broker.FieldError{
 		Field: "Body", Value: fmt.Sprintf("%d bytes", Size(m)), TooLarge: true,

@@ -9,8 +9,8 @@ import (
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
-// CheckPattern checks a native subject to subscribe to. field is how errors
-// name it.
+// CheckPattern checks a native subject to subscribe to. field is its name in
+// errors.
 func CheckPattern(field, pattern string) error {
 	if err := subject.CheckSubscribe(pattern); err != nil {
 		return SubjectError(field, pattern, err)
@@ -18,9 +18,9 @@ func CheckPattern(field, pattern string) error {
 	return nil
 }
 
-// CheckGroup refuses what is no queue group for a native pattern: an empty name
-// would be no queue group at all, and one with spaces would be read as
-// something else.
+// CheckGroup refuses an invalid queue group for a native pattern: an empty name
+// would mean no queue group at all, and one with spaces would be misread by the
+// server.
 func CheckGroup(pattern, group string) error {
 	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
 	if group == "" || strings.ContainsFunc(group, bad) {
@@ -31,7 +31,7 @@ func CheckGroup(pattern, group string) error {
 	return checkTogether("Group", pattern, group)
 }
 
-// CheckPending checks the limits of what waits for a handler.
+// CheckPending checks the limits on messages waiting for a handler.
 func CheckPending(l broker.PendingLimits) error {
 	return errors.Join(notNegative("PendingLimits.Messages", l.Messages), notNegative("PendingLimits.Bytes", l.Bytes))
 }

@@ -2,13 +2,13 @@ package queue
 
 import "time"
 
-// Again gives the result of an earlier Receive once more: the same messages
-// with the same receipts, their leases begun anew with that length (a negative
-// one means the queue's). It counts as no receive and does not block.
+// Again repeats the result of an earlier Receive: the same messages with the
+// same receipts, with their leases restarted at the given length (a negative
+// one means the queue's). It does not count as a receive and does not block.
 //
-// ErrGone if one of the messages was deleted, extended or released since;
-// ErrExpired if a lease has run out; ErrTooLong as for Receive. Then nothing is
-// changed.
+// It returns ErrGone if one of the messages was deleted, extended or released
+// since; ErrExpired if a lease has run out; ErrTooLong as for Receive. Then
+// nothing is changed.
 func (e *Engine) Again(name string, got []Message, lease time.Duration) (again []Message, err error) {
 	err = e.do(name, func(q *queue, now time.Time) error {
 		lease = q.leaseOr(lease)
@@ -33,7 +33,7 @@ func (e *Engine) Again(name string, got []Message, lease time.Duration) (again [
 	return again, err
 }
 
-// unchanged says whether a received message is as it was handed out.
+// unchanged reports whether a received message is as it was handed out.
 func (q *queue) unchanged(got *Message) error {
 	m := q.all[got.Receipt.Seq]
 	switch {

@@ -2,9 +2,9 @@ package queue
 
 import "github.com/candidmq/candidmq/internal/heap"
 
-// ages knows the oldest message of a queue. Messages come in the order of their
-// send times, so a list will do, except for those that a Standard dead-letter
-// queue takes over with their original time: a heap holds these.
+// ages finds the oldest message of a queue. Messages come in the order of their
+// send times, so a list suffices, except for messages that a Standard
+// dead-letter queue takes over with their original time: a heap holds these.
 type ages struct {
 	inOrder chain
 	late    heap.Heap[*msg]
@@ -12,7 +12,7 @@ type ages struct {
 
 func newAges() ages { return ages{inOrder: chain{kind: byAge}} }
 
-// add takes in a message; sent is m.Sent as a key.
+// add adds a message; sent is m.Sent as a key.
 func (a *ages) add(m *msg, sent heap.Key) {
 	if last := a.inOrder.tail; last != nil && m.Sent.Before(last.Sent) {
 		a.late.Push(sent, m, &m.lateAt)
@@ -30,7 +30,7 @@ func (a *ages) remove(m *msg) {
 	a.inOrder.remove(m)
 }
 
-// oldest is nil when there is no message.
+// oldest returns the oldest message, or nil.
 func (a *ages) oldest() *msg {
 	first := a.inOrder.head
 	_, late, ok := a.late.Top()

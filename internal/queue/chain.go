@@ -1,7 +1,6 @@
 package queue
 
-// Each message is in up to two chains at a time, through links of
-// its own.
+// Each message is in up to two chains at a time, through separate links.
 const (
 	byOrder = iota // Standard: the ready ones of the queue; FIFO: all of the group
 	byAge          // all of the queue by send time

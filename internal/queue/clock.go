@@ -2,18 +2,18 @@ package queue
 
 import "time"
 
-// Clock is where an [Engine] has its time from.
+// Clock is the source of time of an [Engine].
 type Clock interface {
-	// Now is the current time.
+	// Now returns the current time.
 	Now() time.Time
 	// AfterFunc calls f once, in a goroutine of its own, when d has passed;
-	// never from within AfterFunc itself. stop reports whether it prevented
-	// the call, as time.Timer.Stop does: true at most once.
+	// never from within AfterFunc itself. stop reports whether it prevented the
+	// call, as time.Timer.Stop does: true at most once.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
-// SystemClock is the time of package time. Inside a testing/synctest bubble
-// that is the bubble's.
+// SystemClock returns the clock of package time. Inside a testing/synctest
+// bubble it is the bubble's.
 func SystemClock() Clock { return systemClock{} }
 
 type systemClock struct{}

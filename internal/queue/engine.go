@@ -10,7 +10,7 @@ import (
 // Engine owns queues, as an account does. Create one with [New].
 type Engine struct {
 	clock  Clock
-	start  time.Time      // times are kept in heaps as what has passed since
+	start  time.Time      // times are kept in heaps as durations since start
 	timers sync.WaitGroup // timers that are set or run
 
 	mu      sync.Mutex
@@ -20,33 +20,33 @@ type Engine struct {
 	lastSeq uint64
 	spare   []*msg
 	observe func(Event)
-	worst   *worst // nil unless it is played
+	worst   *worst // nil unless PlayWorst was called
 }
 
-// New is an engine without queues. Close it to end its polls and timers.
+// New returns an engine without queues. Close it to end its polls and timers.
 func New(c Clock) *Engine {
 	return &Engine{clock: c, start: c.Now(), queues: make(map[string]*queue)}
 }
 
-// Config is what a queue does. The engine has no defaults of its own: what is
-// zero is not limited, not delayed, not kept.
+// Config configures a queue. The engine has no defaults of its own: a zero
+// field means not limited, not delayed, not deduplicated.
 type Config struct {
 	FIFO       bool          // fixed when the queue is created
-	Visibility time.Duration // the lease of a receive that names none
-	Delay      time.Duration // of a message that names none
+	Visibility time.Duration // the lease of a receive that sets none
+	Delay      time.Duration // of a message that sets none
 	Retention  time.Duration // from the send, in whatever state the message is; 0: unlimited
 	// MaxLease bounds a lease in total, from the receive on, however often it
 	// is extended; 0: unlimited. SQS: 12 hours.
 	MaxLease time.Duration
 
-	// DedupWindow is how long a DedupID is remembered, counted from the send
-	// that was accepted; 0: no dedup. SQS: five minutes. An id keeps the
-	// scope under which it was sent: one of DedupPerQueue goes on counting for
-	// all groups after a change.
+	// DedupWindow is how long a DedupID is remembered, counted from the
+	// accepted send; 0: no dedup. SQS: five minutes. An id keeps the scope
+	// under which it was sent: one of DedupPerQueue continues to count for all
+	// groups after a change.
 	DedupWindow time.Duration
 	DedupScope  DedupScope
 
-	// MaxReceives and DeadLetter: instead of being received once more than
+	// MaxReceives and DeadLetter: instead of being received more than
 	// MaxReceives times, a message moves to the queue named DeadLetter. Without
 	// such a queue, or with MaxReceives 0, it stays.
 	MaxReceives int
@@ -56,7 +56,7 @@ type Config struct {
 	MaxInFlight int
 }
 
-// Create makes a queue; ErrExists if there is one of that name, whatever its
+// Create creates a queue; ErrExists if there is one of that name, whatever its
 // configuration.
 func (e *Engine) Create(name string, c Config) error {
 	e.mu.Lock()
@@ -82,9 +82,9 @@ func (e *Engine) Drop(name string) error {
 }
 
 // Update changes the configuration of a queue. change is called under the
-// engine's mutex. The new one holds at once and for the messages that are
-// there, but for leases and delays that have begun. ErrFixed if FIFO was
-// changed; then nothing is.
+// engine's mutex. The new configuration takes effect at once and for existing
+// messages, except for leases and delays that have begun. ErrFixed if FIFO was
+// changed; then nothing is changed.
 func (e *Engine) Update(name string, change func(*Config)) error {
 	return e.do(name, func(q *queue, now time.Time) error {
 		c := q.config
@@ -99,7 +99,7 @@ func (e *Engine) Update(name string, change func(*Config)) error {
 	})
 }
 
-// Config is the present configuration of a queue.
+// Config returns the current configuration of a queue.
 func (e *Engine) Config(name string) (c Config, err error) {
 	err = e.do(name, func(q *queue, _ time.Time) error {
 		c = q.config
@@ -108,15 +108,15 @@ func (e *Engine) Config(name string) (c Config, err error) {
 	return c, err
 }
 
-// Names are the names of all queues, sorted.
+// Names returns the names of all queues, sorted.
 func (e *Engine) Names() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Sorted(maps.Keys(e.queues))
 }
 
-// Purge removes the messages of a queue, those in flight too, and forgets its
-// dedup window. Waiting polls go on waiting.
+// Purge removes the messages of a queue, even those in flight, and forgets its
+// dedup window. Waiting polls continue to wait.
 func (e *Engine) Purge(name string) error {
 	return e.do(name, func(q *queue, now time.Time) error {
 		q.discard(now)
@@ -125,8 +125,8 @@ func (e *Engine) Purge(name string) error {
 }
 
 // Close ends every waiting poll with ErrClosed, stops the timers and waits for
-// those that run. Whatever is called later fails with ErrClosed, Close itself
-// does nothing then. Not to be called from an observer.
+// those that are running. All later calls fail with ErrClosed, except Close,
+// which then does nothing. It must not be called from an observer.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closed = true
@@ -139,7 +139,7 @@ func (e *Engine) Close() {
 }
 
 // do brings a queue up to date, calls f on it, and serves the polls of every
-// queue that was touched.
+// touched queue.
 func (e *Engine) do(name string, f func(q *queue, now time.Time) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,9 +152,9 @@ func (e *Engine) do(name string, f func(q *queue, now time.Time) error) error {
 	return err
 }
 
-// enter is the begin of every operation: the queue, brought up to date, its
-// polls served with what time has set free. The caller holds the mutex, and
-// calls serve when it is done.
+// enter starts every operation: it returns the queue, brought up to date, its
+// polls served with messages that time has set free. The caller holds the
+// mutex, and calls serve when it is done.
 func (e *Engine) enter(name string) (*queue, time.Time, error) {
 	if e.closed {
 		return nil, time.Time{}, ErrClosed
@@ -178,8 +178,8 @@ func (e *Engine) touch(q *queue) {
 	}
 }
 
-// serve hands messages over to the polls of the touched queues; that may
-// dead-letter messages and so touch more of them.
+// serve hands messages over to the polls of the touched queues, which may
+// dead-letter messages and so touch more queues.
 func (e *Engine) serve(now time.Time) {
 	for len(e.touched) > 0 {
 		last := len(e.touched) - 1

@@ -2,10 +2,11 @@ package queue
 
 import "errors"
 
-// What an operation can fail with; compare with errors.Is. Receive returns the
-// error of its context too.
+// Errors of operations; compare with errors.Is. Receive also returns the error
+// of its context.
 var (
-	// ErrNoQueue: there is no queue of that name, or it was dropped meanwhile.
+	// ErrNoQueue: there is no queue of that name, or it was dropped in the
+	// meantime.
 	ErrNoQueue = errors.New("queue: no such queue")
 	// ErrExists: a queue of that name exists.
 	ErrExists = errors.New("queue: the queue exists")
@@ -13,7 +14,7 @@ var (
 	ErrFixed = errors.New("queue: the kind of a queue cannot be changed")
 	// ErrClosed: the engine is closed.
 	ErrClosed = errors.New("queue: closed")
-	// ErrExpired: the receipt is no longer good for this: its lease has run
+	// ErrExpired: the receipt is no longer valid for this: its lease has run
 	// out, or the message was received again since.
 	ErrExpired = errors.New("queue: the receipt has expired")
 	// ErrGone: the message is no longer in the queue: deleted, moved, purged or

@@ -2,11 +2,11 @@ package queue
 
 import "time"
 
-// EventKind says what happened to a message.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
-// What an observer is told. A poll that finds nothing, and a duplicate that is
-// not stored, are no events.
+// Kinds of events reported to an observer. A poll that finds nothing, and a
+// duplicate that is not stored, are not events.
 const (
 	EventSent         EventKind = iota // stored
 	EventReceived                      // handed to a receiver
@@ -27,9 +27,10 @@ type Event struct {
 	Time    time.Time
 }
 
-// Observe has f told of every event from now on; nil: nobody. The calls come
-// one at a time, in order, under the engine's mutex: f must be quick and must
-// not call the engine. What time did is told by the operation that finds it.
+// Observe makes f the observer of all later events; nil means none. The calls
+// come one at a time, in order, under the engine's mutex: f must be quick and
+// must not call the engine. Timed changes are reported by the operation that
+// detects them.
 func (e *Engine) Observe(f func(Event)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Stats is what a queue holds, exactly and now.
+// Stats holds the exact current contents of a queue.
 type Stats struct {
-	Ready    int // on a FIFO queue with those that wait for their group
+	Ready    int // on a FIFO queue including those that wait for their group
 	InFlight int
 	Delayed  int
-	Polls    int       // receives that wait
+	Polls    int       // waiting receives
 	Oldest   time.Time // when the oldest message was sent; zero without one
 }
 
@@ -33,8 +33,8 @@ func (e *Engine) Stats(name string) (s Stats, err error) {
 	return s, err
 }
 
-// Peek looks at up to limit messages in a state, by Seq, and does not count as
-// a receive. It costs O(n log n): it is for tests.
+// Peek returns up to limit messages in a state, by Seq, and does not count as a
+// receive. It costs O(n log n): it is for tests.
 func (e *Engine) Peek(name string, s State, limit int) (found []Message, err error) {
 	err = e.do(name, func(q *queue, _ time.Time) error {
 		for _, m := range q.bySeq() {

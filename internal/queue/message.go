@@ -14,12 +14,12 @@ type Send struct {
 	// DedupID makes the message a duplicate of one sent with the same id within
 	// the queue's dedup window. Empty: never a duplicate.
 	DedupID string
-	// Delay counts if HasDelay is set and then overrides the queue's.
+	// Delay, if HasDelay is set, overrides the queue's.
 	Delay    time.Duration
 	HasDelay bool
 }
 
-// Sent is what became of a Send.
+// Sent is the result of a Send.
 type Sent struct {
 	ID        string // the first one's, for a duplicate
 	Seq       uint64 // the first one's, for a duplicate
@@ -27,8 +27,8 @@ type Sent struct {
 	Time      time.Time
 }
 
-// Receipt identifies one receive of one message; comparable. A transport may
-// take it apart and put it together again.
+// Receipt identifies one receive of one message; it is comparable. A transport
+// may take it apart and reassemble it.
 type Receipt struct {
 	Seq     uint64 // Message.Seq
 	Receive uint32 // Message.Receives at that receive
@@ -43,27 +43,27 @@ type Message struct {
 	DedupID string
 
 	// Seq numbers the messages of an engine in the order in which they entered
-	// their queue, from 1. A move to a dead-letter queue gives a new one, so
-	// that it grows within each group of each queue.
+	// their queue, from 1. A move to a dead-letter queue assigns a new one, so
+	// it increases within each group of each queue.
 	Seq uint64
-	// Receives counts the receives, this one included, over all queues that the
-	// message has been in.
+	// Receives counts the receives, including this one, over all queues that
+	// the message has been in.
 	Receives     int
 	Sent         time.Time // reset by a move to a FIFO dead-letter queue, not to a Standard one
 	FirstReceive time.Time
-	Source       string    // the queue that it was moved from last, when dead-lettered
+	Source       string    // the queue that it was last moved from, if dead-lettered
 	LeaseEnd     time.Time // as of this receive
 	Receipt      Receipt
 }
 
-// State is where a message of a queue stands.
+// State is the state of a message in a queue.
 type State uint8
 
 const (
 	// Ready is neither in flight nor delayed. On a FIFO queue it may still have
 	// to wait for earlier messages of its group.
 	Ready State = iota
-	// InFlight is on lease to a receiver.
+	// InFlight is leased to a receiver.
 	InFlight
 	// Delayed is sent, and not yet visible for the first time.
 	Delayed
@@ -78,9 +78,9 @@ type msg struct {
 	due      time.Time // end of the lease or of the delay
 	dueAt    int       // index in queue.due, or heap.Absent
 	received time.Time // of the last receive: what MaxLease counts from
-	here     int       // receives from the queue that it is in now: what MaxReceives counts
+	here     int       // receives from its current queue: what MaxReceives counts
 	group    *group    // FIFO queues
 	links    [listKinds]links
 	lateAt   int  // index in ages.late, or heap.Absent
-	back     bool // deleted once, and there all the same: see PlayWorst
+	back     bool // deleted once, but still there: see PlayWorst
 }

@@ -3,11 +3,11 @@ package queue
 import "time"
 
 // Move takes up to limit messages that could be received now off a queue and
-// puts them into others, oldest first; moved says how many. place is called
+// puts them into others, oldest first; moved is their number. place is called
 // under the engine's mutex with each, and returns the queue that it goes to and
-// what it is there: a new message, without receives, delay or dedup. Move ends
-// with the first error of place, and with ErrNoQueue if there is no such queue;
-// the message stays then.
+// what it becomes there: a new message, without receives, delay or dedup. Move
+// ends with the first error of place, and with ErrNoQueue if there is no such
+// queue; the message then stays.
 func (e *Engine) Move(name string, limit int, place func(Message) (to string, as Send, err error)) (moved int, err error) {
 	err = e.do(name, func(q *queue, now time.Time) error {
 		for moved < limit {

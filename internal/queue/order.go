@@ -2,18 +2,19 @@ package queue
 
 import "github.com/candidmq/candidmq/internal/heap"
 
-// order decides which of a queue's ready messages is delivered next. Another
-// legal order of the same queue is another implementation of it.
+// order decides which of a queue's ready messages is delivered next. Each
+// implementation is one legal order.
 type order interface {
-	// add takes in a message that has entered the queue, in whatever state.
+	// add adds a message that has entered the queue, in whatever state.
 	add(m *msg)
-	// ready is told after m's state became Ready, busy after it ceased to be.
+	// ready is called after m's state became Ready, busy after it ceased to be.
 	ready(m *msg)
 	busy(m *msg)
-	// remove forgets a message that leaves the queue; m.state is still true.
+	// remove forgets a message that leaves the queue; m.state is still valid.
 	remove(m *msg)
-	// next is the ready message to deliver; nil when none may be. prev is the
-	// one that the same receive took last, nil for its first.
+	// next returns the ready message to deliver, or nil if none may be
+	// delivered. prev is the last message taken by the same receive, nil for
+	// its first.
 	next(prev *msg) *msg
 }
 
@@ -76,7 +77,7 @@ func (f *fifo) busy(m *msg)  { f.update(m) }
 func (f *fifo) update(m *msg) {
 	g := m.group
 	switch {
-	case g.all.head != m: // what is behind the first one decides nothing
+	case g.all.head != m: // messages behind the first one decide nothing
 	case m.state == Ready:
 		f.push(g)
 	case g.openAt != heap.Absent:
@@ -102,8 +103,8 @@ func (f *fifo) remove(m *msg) {
 
 func (f *fifo) push(g *group) { f.open.Push(heap.Key{Seq: g.all.head.Seq}, g, &g.openAt) }
 
-// next stays with the group of prev while the message behind it is ready: what
-// is before prev was taken by the same receive or has left.
+// next stays with the group of prev while the message behind it is ready:
+// messages before prev were taken by the same receive or have left.
 func (f *fifo) next(prev *msg) *msg {
 	if prev != nil {
 		if m := prev.links[byOrder].next; m != nil && m.state == Ready {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// poll is a Receive that waits. It is in its queue's polls until it is done;
-// then done is closed, and got and err are what Receive returns.
+// poll is a waiting Receive. It is in its queue's polls until it is done; then
+// done is closed, and got and err are what Receive returns.
 type poll struct {
 	limit int
 	lease time.Duration
@@ -27,8 +27,8 @@ func (e *Engine) startPoll(q *queue, limit int, wait, lease time.Duration) *poll
 	return p
 }
 
-// endPoll ends p with err, unless something is handed over to it before: what
-// becomes visible at the moment at which the wait ends still counts.
+// endPoll ends p with err, unless messages are handed over to it first: those
+// that become visible at the moment at which the wait ends still count.
 func (e *Engine) endPoll(p *poll, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -45,7 +45,7 @@ func (e *Engine) endPoll(p *poll, err error) {
 	}
 }
 
-// end takes p out of its queue and wakes it. The caller holds the mutex.
+// end removes p from its queue and wakes it. The caller holds the mutex.
 func (p *poll) end(got []Message, err error) {
 	p.queue.polls.Remove(p.place)
 	p.place = nil
@@ -54,7 +54,7 @@ func (p *poll) end(got []Message, err error) {
 	close(p.done)
 }
 
-// endPolls ends all polls of a queue that is no more.
+// endPolls ends all polls of a removed queue.
 func (q *queue) endPolls(err error) {
 	for first := q.polls.Front(); first != nil; first = q.polls.Front() {
 		first.Value.(*poll).end(nil, err)
@@ -75,15 +75,15 @@ func (q *queue) handOver(now time.Time) {
 	}
 }
 
-// alarm is a queue's timer for the next change that time brings.
+// alarm is a queue's timer for the next timed change.
 type alarm struct {
 	at   time.Time
 	stop func()
 }
 
-// setAlarm sets the timer for the next change if polls wait, and stops it if
-// none does. One that is set too early is left alone: it sets itself anew, at
-// most once a lease.
+// setAlarm sets the timer for the next change if polls wait, and stops it
+// otherwise. A timer that is set too early is left alone: it sets itself again,
+// at most once per lease.
 func (q *queue) setAlarm(now time.Time) {
 	at, ok := q.next()
 	if !ok || q.polls.Len() == 0 {
@@ -106,7 +106,7 @@ func (q *queue) stopAlarm() {
 	}
 }
 
-// ring is what an alarm does.
+// ring is the alarm's function.
 func (q *queue) ring(a *alarm) {
 	e := q.engine
 	e.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"github.com/candidmq/candidmq/internal/heap"
 )
 
-// queue is one queue. Everything about it is guarded by the engine's mutex.
+// queue is one queue. All of it is guarded by the engine's mutex.
 type queue struct {
 	engine *Engine
 	name   string
@@ -16,16 +16,17 @@ type queue struct {
 	all    map[uint64]*msg // by Seq
 	counts [states]int
 	order  order
-	// due has leases and delays by their end: what ends at the same time ends in
-	// the order of sending. A lease that was extended stays where it was, which
-	// makes a heartbeat O(1), and finds its place when it comes to the top.
+	// due has leases and delays by their end: those that end at the same time
+	// end in the order of sending. A lease that was extended stays where it
+	// was, which makes a heartbeat O(1), and finds its place when it comes to
+	// the top.
 	due   heap.Heap[*msg]
 	ages  ages
 	dedup dedup
 
 	polls   list.List // of *poll, in the order of their arrival
 	touched bool      // in engine.touched
-	alarm   *alarm    // set while polls wait for something that has a time
+	alarm   *alarm    // set while polls wait for a timed change
 }
 
 func newQueue(e *Engine, name string, c Config) *queue {
@@ -108,8 +109,8 @@ func (q *queue) setState(m *msg, s State) {
 	q.counts[s]++
 }
 
-// advance does what time has done since the last operation. Every operation
-// begins with it, so it looks before it computes.
+// advance applies all timed changes since the last operation. Every operation
+// begins with it, so it checks before it computes.
 func (q *queue) advance(now time.Time) {
 	if q.config.Retention > 0 {
 		q.endRetention(now)
@@ -122,7 +123,7 @@ func (q *queue) advance(now time.Time) {
 	}
 }
 
-// endRetention discards what is too old.
+// endRetention discards messages that are too old.
 func (q *queue) endRetention(now time.Time) {
 	for m := q.ages.oldest(); m != nil && now.Sub(m.Sent) >= q.config.Retention; m = q.ages.oldest() {
 		q.report(EventDiscarded, m, now)
@@ -146,12 +147,12 @@ func (q *queue) endDue(now time.Time) {
 	}
 }
 
-// key orders m by a time, and by Seq what has the same.
+// key orders m by a time, and by Seq among equal times.
 func (q *queue) key(m *msg, t time.Time) heap.Key {
 	return heap.Key{At: q.engine.sinceStart(t), Seq: m.Seq}
 }
 
-// next is when time changes something for waiting polls, or earlier; ok is
+// next returns when time changes something for waiting polls, or earlier; ok is
 // false if never.
 func (q *queue) next() (at time.Time, ok bool) {
 	k, _, ok := q.due.Top()
@@ -167,7 +168,7 @@ func (q *queue) next() (at time.Time, ok bool) {
 	return at, true
 }
 
-// discard removes all messages and what dedup remembers.
+// discard removes all messages and remembered ids.
 func (q *queue) discard(now time.Time) {
 	if q.engine.observe != nil {
 		for _, m := range q.bySeq() {
@@ -178,8 +179,8 @@ func (q *queue) discard(now time.Time) {
 	q.engine.touch(q)
 }
 
-// deadLetter is the queue that exhausted messages go to, brought up to date;
-// nil without one.
+// deadLetter returns the queue that exhausted messages go to, brought up to
+// date, or nil.
 func (q *queue) deadLetter(now time.Time) *queue {
 	if q.config.DeadLetter == "" {
 		return nil
@@ -192,7 +193,7 @@ func (q *queue) deadLetter(now time.Time) *queue {
 }
 
 // moveTo makes a message of q the last one of its dead-letter queue. That
-// queue's dedup window is not asked: a message is not lost over an id.
+// queue's dedup window is ignored: a message is not lost because of an id.
 func (q *queue) moveTo(d *queue, m *msg, now time.Time) {
 	q.report(EventDeadLettered, m, now)
 	q.remove(m)

@@ -8,13 +8,13 @@ import (
 
 // Receive takes up to limit messages (at least 1) on a lease; a negative lease
 // means the queue's. It returns as soon as there is one; with none, it waits
-// for up to wait and then returns none and nil. With wait 0 it does not block;
-// a Standard queue then answers ErrOverLimit when MaxInFlight messages are in
-// flight.
+// for up to wait and then returns no messages and nil. With wait 0 it does not
+// block; a Standard queue then returns ErrOverLimit if MaxInFlight messages are
+// in flight.
 //
-// When ctx ends first, Receive returns its error, or what has been handed over
-// by then and no error: nothing is lost. It fails with ErrTooLong before it
-// takes anything if the lease exceeds MaxLease, with ErrNoQueue if the queue is
+// If ctx ends first, Receive returns its error, or the messages handed over by
+// then and no error: nothing is lost. It fails with ErrTooLong before it takes
+// anything if the lease exceeds MaxLease, with ErrNoQueue if the queue is
 // dropped and with ErrClosed if the engine is closed.
 func (e *Engine) Receive(ctx context.Context, name string, limit int, wait, lease time.Duration) ([]Message, error) {
 	if err := ctx.Err(); err != nil {
@@ -32,7 +32,7 @@ func (e *Engine) Receive(ctx context.Context, name string, limit int, wait, leas
 	return p.got, p.err
 }
 
-// poll takes what is there, or else starts a poll if it is to wait.
+// poll takes available messages, or else starts a poll if it is to wait.
 func (e *Engine) poll(name string, limit int, wait, lease time.Duration) ([]Message, *poll, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -89,7 +89,7 @@ func (q *queue) take(limit int, lease time.Duration, now time.Time) []Message {
 	return got
 }
 
-// receive puts a message into the hands of a receiver; the one place for it.
+// receive hands a message to a receiver; this is the only place that does.
 func (q *queue) receive(m *msg, lease time.Duration, now time.Time) {
 	m.Receives++
 	m.here++
@@ -104,7 +104,8 @@ func (q *queue) receive(m *msg, lease time.Duration, now time.Time) {
 	q.report(EventReceived, m, now)
 }
 
-// exhausted is where m goes instead of being received once more, else nil.
+// exhausted returns the queue that m goes to instead of being received once
+// more, or nil.
 func (q *queue) exhausted(m *msg, now time.Time) *queue {
 	if q.config.MaxReceives <= 0 || m.here < q.config.MaxReceives {
 		return nil
@@ -112,7 +113,7 @@ func (q *queue) exhausted(m *msg, now time.Time) *queue {
 	return q.deadLetter(now)
 }
 
-// room is how many more messages may be in flight.
+// room returns how many more messages may be in flight.
 func (q *queue) room() int {
 	if q.config.MaxInFlight == 0 {
 		return math.MaxInt
@@ -120,7 +121,7 @@ func (q *queue) room() int {
 	return max(0, q.config.MaxInFlight-q.counts[InFlight])
 }
 
-// leaseOr is the lease asked for, or the queue's if that is negative.
+// leaseOr returns the requested lease, or the queue's if that is negative.
 func (q *queue) leaseOr(lease time.Duration) time.Duration {
 	if lease < 0 {
 		return q.config.Visibility

@@ -1,10 +1,10 @@
 package queue
 
-// maxSpare bounds what an engine keeps of the memory of messages that are gone.
+// maxSpare bounds how many messages' memory an engine keeps for reuse.
 const maxSpare = 1024
 
-// newMsg is an empty message. Taking the memory of one that has left halves the
-// cost of a message that comes and goes, and spares the collector a walk
+// newMsg returns an empty message. Reusing the memory of one that has left
+// halves the cost of a short-lived message, and spares the collector a walk
 // through a long backlog.
 func (e *Engine) newMsg() *msg {
 	last := len(e.spare) - 1
@@ -16,8 +16,8 @@ func (e *Engine) newMsg() *msg {
 	return m
 }
 
-// recycle is for a message that has left its queue, and that nothing refers to
-// any more. What its sender gave is let go of.
+// recycle takes a message that has left its queue and that nothing refers to
+// any more. It drops the references to the sender's data.
 func (e *Engine) recycle(m *msg) {
 	if len(e.spare) < maxSpare {
 		*m = msg{}

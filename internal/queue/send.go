@@ -2,8 +2,8 @@ package queue
 
 import "time"
 
-// Send stores a message, or finds it to be a duplicate. It does not block. The
-// error is ErrNoQueue or ErrClosed.
+// Send stores a message, or finds that it is a duplicate. It does not block.
+// The error is ErrNoQueue or ErrClosed.
 func (e *Engine) Send(name string, s Send) (Sent, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -28,7 +28,7 @@ func (e *Engine) Send(name string, s Send) (Sent, error) {
 	return sent, nil
 }
 
-// admit adds a new message with the delay that holds for it.
+// admit adds a new message with the delay that applies to it.
 func (q *queue) admit(s *Send, now time.Time) *msg {
 	m := q.engine.newMsg()
 	m.ID, m.Body, m.Attrs, m.Group, m.DedupID, m.Sent = s.ID, s.Body, s.Attrs, s.Group, s.DedupID, now

@@ -2,9 +2,10 @@ package queue
 
 import "time"
 
-// Delete removes a received message; nil if it is no longer there. On a FIFO
-// queue ErrExpired unless the receipt is the newest one and its lease lasts. On
-// a Standard queue every receipt of the message will do.
+// Delete removes a received message; it returns nil if it is no longer there.
+// On a FIFO queue it returns ErrExpired unless the receipt is the newest one
+// and its lease is still running. On a Standard queue every receipt of the
+// message is accepted.
 func (e *Engine) Delete(name string, r Receipt) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -31,15 +32,16 @@ func (e *Engine) Delete(name string, r Receipt) error {
 	return nil
 }
 
-// Extend moves the end of a message's lease to lease from now and returns it.
-// 0 releases the message: it is visible at once. A negative lease means the
+// Extend sets the end of a message's lease to lease from now and returns it. 0
+// releases the message: it is visible at once. A negative lease means the
 // queue's.
 //
-// ErrGone if the message is no longer there, ErrExpired if it was received
-// again since, or on a FIFO queue if the lease has run out. On a Standard queue
-// a message whose lease has run out, and which nobody has received since, is
-// taken back into flight. ErrTooLong if the end would be later than MaxLease
-// after the receive; the lease is not shortened to fit.
+// It returns ErrGone if the message is no longer there, ErrExpired if it was
+// received again since or, on a FIFO queue, if the lease has run out. On a
+// Standard queue a message whose lease has run out, and which nobody has
+// received since, is taken back into flight. ErrTooLong means that the end
+// would be later than MaxLease after the receive; the lease is not shortened to
+// fit.
 func (e *Engine) Extend(name string, r Receipt, lease time.Duration) (end time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -70,8 +72,8 @@ func (e *Engine) Extend(name string, r Receipt, lease time.Duration) (end time.T
 
 // Reject moves a received message to the queue's dead-letter queue at once,
 // however often it was received. attrs, if not nil, is called under the
-// engine's mutex with the message's Attrs and returns those that it has there.
-// The errors are Extend's, and ErrNoDeadLetter.
+// engine's mutex with the message's Attrs and returns its Attrs there. The
+// errors are Extend's, and ErrNoDeadLetter.
 func (e *Engine) Reject(name string, r Receipt, attrs func(any) any) error {
 	return e.do(name, func(q *queue, now time.Time) error {
 		m, err := q.held(r)
@@ -90,7 +92,7 @@ func (e *Engine) Reject(name string, r Receipt, attrs func(any) any) error {
 	})
 }
 
-// held is the message that r gives power over beyond deleting it.
+// held returns the message that r may change beyond deleting it.
 func (q *queue) held(r Receipt) (*msg, error) {
 	m := q.all[r.Seq]
 	switch {
@@ -102,5 +104,5 @@ func (q *queue) held(r Receipt) (*msg, error) {
 	return m, nil
 }
 
-// leasedTo says whether r is the receipt of m's present lease.
+// leasedTo reports whether r is the receipt of m's current lease.
 func (m *msg) leasedTo(r Receipt) bool { return m.state == InFlight && m.Receipt == r }

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// PlayWorst makes every queue do by chance what the contract of SQS allows and
+// PlayWorst makes every queue randomly do what the contract of SQS allows but
 // what rarely happens. The same seed and the same operations give the same run;
 // 0 ends it. A Standard queue then
 //
 //   - hands out messages in another order, within a dozen of the right place,
 //   - makes a message visible again before its lease ends: a duplicate,
 //   - delivers a deleted message once more, until it is deleted again,
-//   - finds nothing in a receive that does not wait, though something is there.
+//   - finds nothing in a receive that does not wait, though there are messages.
 //
-// On either kind of queue a receive takes fewer messages than it could, at least
-// one. The order of a FIFO queue and its leases hold.
+// On either kind of queue a receive takes fewer messages than it could, but at
+// least one. The order of a FIFO queue and its leases hold.
 func (e *Engine) PlayWorst(seed uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -29,10 +29,10 @@ func (e *Engine) PlayWorst(seed uint64) {
 // the engine's mutex.
 type worst struct{ rand *rand.Rand }
 
-// happens says whether this goes wrong now: one time in four.
+// happens reports whether this goes wrong now: one time in four.
 func (w *worst) happens() bool { return w != nil && w.rand.IntN(4) == 0 }
 
-// upTo is n, or fewer but at least one of them.
+// upTo returns n, or fewer but at least 1.
 func (w *worst) upTo(n int) int {
 	if !w.happens() {
 		return n
@@ -40,7 +40,7 @@ func (w *worst) upTo(n int) int {
 	return 1 + w.rand.IntN(n)
 }
 
-// within is d, or a part of it.
+// within returns d, or a part of it.
 func (w *worst) within(d time.Duration) time.Duration {
 	if d <= 0 || !w.happens() {
 		return d
@@ -51,7 +51,7 @@ func (w *worst) within(d time.Duration) time.Duration {
 // far is how far a Standard queue strays from a message's place.
 const far = 12
 
-// stray is a message at or near the head of a list of ready ones.
+// stray returns a message at or near the head of a list of ready ones.
 func (w *worst) stray(head *msg) *msg {
 	if w == nil || head == nil {
 		return head
@@ -66,7 +66,8 @@ func (w *worst) stray(head *msg) *msg {
 	return m
 }
 
-// standardWorst is the engine's worst for a Standard queue, nil for a FIFO one.
+// standardWorst returns the engine's worst for a Standard queue, nil for a FIFO
+// one.
 func (q *queue) standardWorst() *worst {
 	if q.config.FIFO {
 		return nil

@@ -1,6 +1,7 @@
-// Package reply holds the conventions of request-reply on NATS, which core
-// NATS and the memory broker that plays it share: an error is a reply with the
-// headers of the NATS service API (ADR-32), so that other clients read it.
+// Package reply implements the conventions of request-reply on NATS, shared by
+// core NATS and the memory broker that simulates it: an error is a reply with
+// the headers of the NATS service API (ADR-32), so that other clients can read
+// it.
 package reply
 
 import (
@@ -12,21 +13,21 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// Headers of an error reply, as ADR-32 names them.
+// Headers of an error reply, as named in ADR-32.
 const (
 	ErrorHeader = "Nats-Service-Error"
 	CodeHeader  = "Nats-Service-Error-Code"
 )
 
-// errNoReplyTo is told to OnError for a message that was published rather than
-// requested.
+// errNoReplyTo is reported to OnError for a message that was published rather
+// than requested.
 var errNoReplyTo = errors.New("the message has no reply address: its reply has nowhere to go")
 
 // Send sends a reply to d.ReplyTo.
 type Send func(ctx context.Context, d *broker.Delivery, m broker.Message) error
 
-// Handler makes a ReplyHandler into a Handler that sends what it returns. When
-// h panics it sends an error reply too; the panic goes on to the runtime.
+// Handler turns a ReplyHandler into a Handler that sends the returned reply.
+// When h panics it also sends an error reply; the panic goes on to the runtime.
 func Handler(h broker.ReplyHandler, send Send) broker.Handler {
 	return func(ctx context.Context, d *broker.Delivery) error {
 		answered := false
@@ -47,7 +48,7 @@ func Handler(h broker.ReplyHandler, send Send) broker.Handler {
 	}
 }
 
-// unexpected is nil for an error that the handler sent on purpose.
+// unexpected returns nil for an error that the handler sent on purpose.
 func unexpected(err error) error {
 	if _, ok := errors.AsType[*broker.ReplyError](err); ok {
 		return nil
@@ -55,8 +56,8 @@ func unexpected(err error) error {
 	return err
 }
 
-// errorMessage is the reply that carries err. Only a ReplyError's text leaves
-// the process.
+// errorMessage returns the reply that carries err. Only a ReplyError's text
+// leaves the process.
 func errorMessage(err error) broker.Message {
 	e, ok := errors.AsType[*broker.ReplyError](err)
 	if !ok {
@@ -69,7 +70,7 @@ func errorMessage(err error) broker.Message {
 	return m
 }
 
-// headerText makes s fit for a header: one line, no spaces at its ends.
+// headerText makes s fit for a header: one line, with no spaces at its ends.
 func headerText(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == '\r' || r == '\n' || r == 0 {

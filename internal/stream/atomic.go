@@ -2,13 +2,13 @@ package stream
 
 import "time"
 
-// PublishAtomic stores all messages of a batch (at least one) with nothing between
-// them, or none. Sent is of the last of them, and those before it have the sequence
-// numbers before its. It fails as Publish does, and with ErrNoAtomic, ErrDuplicate
-// and ErrLateRollup; failed is the index of the message that it is about. A
-// duplicate is such an error, not acknowledged. What is expected is compared with
-// the stream before the batch; behind a message of the batch that it would concern,
-// nothing may be expected. A last id is not expected.
+// PublishAtomic stores all messages of a batch (at least one) with nothing
+// between them, or none. Sent describes the last of them; those before it have
+// the preceding sequence numbers. It fails as Publish does, and with
+// ErrNoAtomic, ErrDuplicate and ErrLateRollup; failed is the index of the
+// message concerned. A duplicate fails with that error and is not acknowledged.
+// Expectations are compared with the stream before the batch; a message may
+// expect nothing that an earlier one of the batch would change, and no last id.
 func (e *Engine) PublishAtomic(ms []Send) (sent Sent, failed int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -32,8 +32,8 @@ func (e *Engine) PublishAtomic(ms []Send) (sent Sent, failed int, err error) {
 	return sent, failed, err
 }
 
-// checkBatch checks in the server's order: the sizes of all, which it looks at as
-// the messages come, and then each as a whole.
+// checkBatch checks in the server's order: first the sizes of all messages,
+// which the server checks as they arrive, and then each message as a whole.
 func (s *log) checkBatch(ms []Send) (failed int, err error) {
 	if !s.config.AllowAtomic {
 		return 0, ErrNoAtomic
@@ -52,7 +52,8 @@ func (s *log) checkBatch(ms []Send) (failed int, err error) {
 	return 0, nil
 }
 
-// batch is what the first messages of a batch will have brought to their stream.
+// batch accumulates the effect of the first messages of a batch on their
+// stream.
 type batch struct {
 	*log
 	ids     map[string]bool
@@ -60,7 +61,7 @@ type batch struct {
 	n, size int64            // how many, and of how many bytes
 }
 
-// add is what speaks against the next message.
+// add returns the reason to refuse the next message, if any.
 func (b *batch) add(m *Send) error {
 	if err := b.check(m); err != nil {
 		return err
@@ -98,8 +99,9 @@ func (b *batch) checkRollup(m *Send) error {
 	return nil
 }
 
-// checkRoom counts strictly, as the server does for a batch: what a message replaces, and
-// what nobody reads, takes room too (nats-server's checkMsgHeadersPreClusteredProposal).
+// checkRoom counts strictly, as the server does for a batch: replaced messages
+// and those that nobody reads take room too (nats-server's
+// checkMsgHeadersPreClusteredProposal).
 func (b *batch) checkRoom(m *Send) error {
 	c := &b.config
 	if !c.DiscardNew {

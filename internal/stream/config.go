@@ -2,7 +2,7 @@ package stream
 
 import "time"
 
-// Retention says when a stream lets go of a message, beside its limits.
+// Retention says when a stream removes a message, besides its limits.
 type Retention uint8
 
 // Retentions.
@@ -12,8 +12,8 @@ const (
 	Interest                   // when all consumers that it is for have, at once without one
 )
 
-// Config is what a stream does. The engine has no defaults and checks nothing
-// but overlaps: what is zero is not limited, not allowed, not remembered.
+// Config configures a stream. The engine has no defaults and checks only for
+// overlaps: a zero field means not limited, not allowed, not remembered.
 type Config struct {
 	Subjects  []string // patterns
 	Retention Retention
@@ -22,8 +22,9 @@ type Config struct {
 	MaxBytes          int64
 	MaxMsgsPerSubject int64
 	MaxAge            time.Duration
-	// DiscardNew refuses what exceeds MaxMsgs or MaxBytes; without it the oldest
-	// goes. DiscardNewPerSubject does so for MaxMsgsPerSubject.
+	// DiscardNew refuses messages that exceed MaxMsgs or MaxBytes; without it
+	// the oldest are removed. DiscardNewPerSubject does so for
+	// MaxMsgsPerSubject.
 	DiscardNew           bool
 	DiscardNewPerSubject bool
 
@@ -32,15 +33,15 @@ type Config struct {
 	AllowTTL      bool
 	AllowRollup   bool
 	AllowAtomic   bool
-	NoAck         bool // told with each Sent
-	// A message counts as its own size and its subject's, and PerMessage, and with
-	// a header PerHeader, against MaxBytes.
+	NoAck         bool // reported with each Sent
+	// A message counts against MaxBytes as its own size, its subject's, and
+	// PerMessage, plus PerHeader if it has a header.
 	PerMessage, PerHeader int64
 
 	DedupWindow time.Duration // from the first publish with an id
 }
 
-// stored is what a message counts against MaxBytes.
+// stored returns what a message counts against MaxBytes.
 func (c *Config) stored(m *Send) int64 {
 	n := m.Size() + int64(len(m.Subject)) + c.PerMessage
 	if m.HeaderSize > 0 {
@@ -49,7 +50,7 @@ func (c *Config) stored(m *Send) int64 {
 	return n
 }
 
-// Start is where a consumer begins.
+// Start is where a consumer starts.
 type Start uint8
 
 // Starts.
@@ -62,23 +63,23 @@ const (
 	FromTime
 )
 
-// ConsumerConfig is what a consumer does.
+// ConsumerConfig configures a consumer.
 type ConsumerConfig struct {
 	Filters []string // patterns, of which a subject matches at most one; none: all
 	Start   Start
 	Seq     uint64    // of FromSequence
 	Time    time.Time // of FromTime
 
-	NoAck   bool // what is delivered is settled
+	NoAck   bool // deliveries are settled at once
 	AckWait time.Duration
-	// Backoff has the lease of each attempt, the last for all further ones, in
-	// place of AckWait.
+	// Backoff holds the lease of each attempt, the last for all further ones,
+	// in place of AckWait.
 	Backoff       []time.Duration
 	MaxDeliver    int // 0: unlimited
 	MaxAckPending int // 0: unlimited
 }
 
-// lease is how long an attempt is leased for.
+// lease returns how long an attempt is leased for.
 func (c *ConsumerConfig) lease(attempt int) time.Duration {
 	if n := len(c.Backoff); n > 0 {
 		return c.Backoff[min(max(attempt, 1), n)-1]

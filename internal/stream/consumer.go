@@ -9,8 +9,8 @@ import (
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
-// consumer is one consumer of a stream. Everything about it is guarded by the
-// engine's mutex.
+// consumer is one consumer of a stream. All of it is guarded by the engine's
+// mutex.
 type consumer struct {
 	stream *log
 	name   string
@@ -21,26 +21,26 @@ type consumer struct {
 	again   list.List          // of *flight, to be delivered again
 	due     heap.Heap[*flight] // the others of flights, by when they are to be
 	// stranded are the messages that were delivered too often. A stream with
-	// interest retention keeps them for as long as there is the consumer.
+	// interest retention keeps them for as long as the consumer exists.
 	stranded map[uint64]*msg
 
 	polls   list.List // of *poll, in the order of their arrival
 	touched bool      // in engine.touched
-	over    bool      // it is no more
-	alarm   *alarm    // set while polls wait for something that has a time
+	over    bool      // it was removed
+	alarm   *alarm    // set while polls wait for a timed change
 }
 
-// flight is a message on its way to be settled.
+// flight is a message that was delivered and is to be settled.
 type flight struct {
 	m        *msg
 	attempt  int
 	end      time.Time     // of the lease, or of the delay
-	released bool          // with a delay: nobody has it
+	released bool          // with a delay: nobody holds it
 	dueAt    int           // index in consumer.due, or Absent
 	place    *list.Element // in consumer.again, or nil
 }
 
-// CreateConsumer makes a consumer; ErrExists if there is one of that name.
+// CreateConsumer creates a consumer; ErrExists if there is one of that name.
 func (e *Engine) CreateConsumer(stream, name string, c ConsumerConfig) error {
 	return e.onStream(stream, func(s *log, _ time.Time) error {
 		if s.consumers[name] != nil {
@@ -56,8 +56,8 @@ func (e *Engine) CreateConsumer(stream, name string, c ConsumerConfig) error {
 	})
 }
 
-// UpdateConsumer gives a consumer other times and limits. Leases that have begun
-// stay as they are. Its filters and where it began stay too.
+// UpdateConsumer changes a consumer's times and limits. Leases that have begun
+// stay as they are, as do its filters and its start.
 func (e *Engine) UpdateConsumer(stream, name string, c ConsumerConfig) error {
 	return e.onConsumer(stream, name, func(n *consumer, _ time.Time) error {
 		c.Filters, c.Start, c.Seq, c.Time, c.NoAck = n.config.Filters, n.config.Start, n.config.Seq, n.config.Time, n.config.NoAck
@@ -67,8 +67,8 @@ func (e *Engine) UpdateConsumer(stream, name string, c ConsumerConfig) error {
 	})
 }
 
-// DropConsumer removes a consumer; its receives end with ErrNoConsumer. What it
-// had not settled is not waited for any more.
+// DropConsumer removes a consumer; its receives end with ErrNoConsumer.
+// Messages it had not settled are no longer waited for.
 func (e *Engine) DropConsumer(stream, name string) error {
 	return e.onConsumer(stream, name, func(c *consumer, _ time.Time) error {
 		s := c.stream
@@ -85,7 +85,7 @@ func (e *Engine) DropConsumer(stream, name string) error {
 	})
 }
 
-// release settles all that a consumer which is no more had not settled.
+// release settles all messages that a removed consumer had not settled.
 func (c *consumer) release() {
 	var all []*msg
 	for m := c.pending.pop(); m != nil; m = c.pending.pop() {
@@ -113,7 +113,7 @@ func (c *consumer) wants(m *msg) bool {
 	return slices.ContainsFunc(c.filters(), func(p string) bool { return subject.Match(p, m.Subject) })
 }
 
-// fill makes pending what the stream has for a new consumer.
+// fill makes the stream's messages pending for a new consumer.
 func (c *consumer) fill() {
 	if c.config.Start == FromNew {
 		return
@@ -148,7 +148,7 @@ func (c *consumer) beginsWith(m *msg) bool {
 	return true
 }
 
-// pend adds a message to what is to be delivered.
+// pend adds a message to those to be delivered.
 func (c *consumer) pend(m *msg) {
 	if c.stream.config.Retention == Interest {
 		m.interest++
@@ -172,7 +172,7 @@ func (c *consumer) land(f *flight) {
 	c.stream.engine.touch(c)
 }
 
-// ground takes a flight off what time brings, and off what is to be delivered
+// ground takes a flight off the timed flights and off those to be delivered
 // again.
 func (c *consumer) ground(f *flight) {
 	if f.dueAt != heap.Absent {
@@ -184,7 +184,7 @@ func (c *consumer) ground(f *flight) {
 	}
 }
 
-// advance ends what leases and delays are over.
+// advance ends leases and delays that are over.
 func (c *consumer) advance(now time.Time) {
 	e := c.stream.engine
 	t := e.sinceStart(now)
@@ -199,8 +199,8 @@ func (c *consumer) advance(now time.Time) {
 	}
 }
 
-// strand gives a message up that was delivered too often, and reports whether it
-// was.
+// strand gives up a message that was delivered too often, and reports whether
+// it did.
 func (c *consumer) strand(f *flight) bool {
 	if most := c.config.MaxDeliver; most == 0 || f.attempt < most {
 		return false
@@ -212,7 +212,7 @@ func (c *consumer) strand(f *flight) bool {
 	return true
 }
 
-// tell publishes that a message was delivered too often.
+// tell publishes an advisory that a message was delivered too often.
 func (c *consumer) tell(f *flight) {
 	e := c.stream.engine
 	if e.advise == nil {
@@ -222,12 +222,13 @@ func (c *consumer) tell(f *flight) {
 	if s := e.streamOf(m.Subject); s != nil {
 		now := time.Now()
 		s.advance(now)
-		_, _ = s.publish(m, now) // a full stream refuses it, and nobody is told
+		_, _ = s.publish(m, now) // a full stream refuses it, and that is not reported
 	}
 }
 
-// watched reports whether somebody waits for what time brings: a poll, or whoever
-// reads that a message was delivered too often where that needs no poll.
+// watched reports whether anything waits for timed changes: a poll, or a reader
+// of the advisories about messages delivered too often, where those need no
+// poll.
 func (c *consumer) watched() bool {
 	if c.polls.Len() > 0 {
 		return true
@@ -237,10 +238,11 @@ func (c *consumer) watched() bool {
 		e.streamOf(e.advise(c.stream.name, c.name, Receipt{}).Subject) != nil
 }
 
-// redeliver has a message delivered again. After its last delivery it is stranded
-// when it would be delivered once more, to whoever asks; only with a MaxDeliver of 1
-// the server does it when the lease ends (nats-server 2.15's consumer.go, where
-// hasMaxDeliveries counts redeliveries, and getNextMsg deliveries).
+// redeliver makes a message available for redelivery. After its last delivery
+// it is stranded when it would be delivered once more to any receiver; only
+// with a MaxDeliver of 1 does the server do so when the lease ends (nats-server
+// 2.15's consumer.go, where hasMaxDeliveries counts redeliveries, and
+// getNextMsg deliveries).
 func (c *consumer) redeliver(f *flight) {
 	c.ground(f)
 	f.place = c.again.PushBack(f)

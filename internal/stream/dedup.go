@@ -18,7 +18,7 @@ type remembered struct {
 	at time.Time
 }
 
-// known is false for "", which is never remembered.
+// known returns false for "", which is never remembered.
 func (d *dedup) known(id string) (seq uint64, ok bool) {
 	seq, ok = d.byID[id]
 	return seq, ok
@@ -32,7 +32,7 @@ func (d *dedup) remember(id string, seq uint64, now time.Time) {
 	d.byAge = append(d.byAge, remembered{id, now})
 }
 
-// forget drops what was remembered at end or before.
+// forget drops ids that were remembered at end or before.
 func (d *dedup) forget(end time.Time) {
 	for d.first < len(d.byAge) && !d.byAge[d.first].at.After(end) {
 		delete(d.byID, d.byAge[d.first].id)

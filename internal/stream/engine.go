@@ -11,26 +11,26 @@ import (
 
 // Engine owns streams, as an account does. Create one with [New].
 type Engine struct {
-	start   time.Time      // times are kept in heaps as what has passed since
+	start   time.Time      // times are kept in heaps as durations since start
 	timers  sync.WaitGroup // timers that are set or run
 	settled func()
-	advise  func(stream, consumer string, m Receipt) *Send // nil: nothing is told
+	advise  func(stream, consumer string, m Receipt) *Send // nil means no advisories
 
 	mu       sync.Mutex
 	closed   bool
 	streams  map[string]*log
 	subjects subject.Index[*log]
-	room     []*log      // for what subjects finds
+	room     []*log      // room for the results of subjects
 	touched  []*consumer // those whose polls may have something to take
 	worst    *rand.Rand  // nil unless the worst is played
 }
 
-// New is an engine without streams. Close it to end its receives and timers.
-// settled is called, under the engine's mutex, when a message was settled or has
-// left its stream. A seed that is not 0 has the engine play the worst that
-// JetStream allows and that rarely happens: what is redelivered comes in any
-// order, before or behind what is new, and a receive takes fewer messages than it
-// could, at least one. The same seed and the same operations give the same run.
+// New returns an engine without streams. Close it to end its receives and
+// timers. settled is called, under the engine's mutex, when a message was
+// settled or has left its stream. A nonzero seed makes the engine do the worst
+// that JetStream allows but rarely does: redeliveries come in any order, before
+// or after new messages, and a receive takes fewer messages than it could, but
+// at least one. The same seed and the same operations give the same run.
 func New(settled func(), seed uint64) *Engine {
 	e := &Engine{start: time.Now(), settled: settled, streams: map[string]*log{}}
 	if seed != 0 {
@@ -39,13 +39,13 @@ func New(settled func(), seed uint64) *Engine {
 	return e
 }
 
-// Advise has a message published, to a stream if one captures its subject, when a
-// message was delivered too often: what makes it is called under the engine's mutex
-// with the last delivery. Call it before anything else.
+// Advise publishes an advisory, to a stream if one captures its subject, when a
+// message was delivered too often: of is called under the engine's mutex with
+// the last delivery to create it. Call Advise before anything else.
 func (e *Engine) Advise(of func(stream, consumer string, last Receipt) *Send) { e.advise = of }
 
-// CreateStream makes a stream; ErrExists if there is one of that name, ErrOverlap
-// if another one captures a subject that it would.
+// CreateStream creates a stream; ErrExists if there is one of that name,
+// ErrOverlap if another one captures one of its subjects.
 func (e *Engine) CreateStream(name string, c Config) error {
 	return e.change(func() error {
 		if e.streams[name] != nil {
@@ -61,8 +61,8 @@ func (e *Engine) CreateStream(name string, c Config) error {
 	})
 }
 
-// UpdateStream gives a stream another configuration, but for its retention. It
-// holds at once, for the messages that are there too.
+// UpdateStream changes a stream's configuration, except for its retention. It
+// takes effect at once, for existing messages too.
 func (e *Engine) UpdateStream(name string, c Config) error {
 	return e.onStream(name, func(s *log, now time.Time) error {
 		if e.overlaps(name, c.Subjects) {
@@ -95,8 +95,8 @@ func (e *Engine) DropStream(name string) error {
 	})
 }
 
-// Purge removes the messages of a stream, those in flight too. What dedup
-// remembers stays remembered.
+// Purge removes the messages of a stream, even those in flight. Remembered ids
+// stay remembered.
 func (e *Engine) Purge(name string) error {
 	return e.onStream(name, func(s *log, _ time.Time) error {
 		for s.head != nil {
@@ -106,7 +106,7 @@ func (e *Engine) Purge(name string) error {
 	})
 }
 
-// StreamOf is the stream that captures a subject, "" if none does.
+// StreamOf returns the stream that captures a subject, or "".
 func (e *Engine) StreamOf(native string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -116,9 +116,9 @@ func (e *Engine) StreamOf(native string) string {
 	return ""
 }
 
-// Close ends every receive that waits with ErrClosed, stops the timers and waits
-// for those that run. Whatever is called later fails with ErrClosed, Close itself
-// does nothing then.
+// Close ends every waiting receive with ErrClosed, stops the timers and waits
+// for those that are running. All later calls fail with ErrClosed, except
+// Close, which then does nothing.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closed = true
@@ -148,7 +148,8 @@ func (e *Engine) capture(s *log, subjects []string) {
 	}
 }
 
-// streamOf may find a stream several times, by several patterns.
+// streamOf finds the stream of a subject, which may match several of its
+// patterns.
 func (e *Engine) streamOf(native string) *log {
 	e.room = e.subjects.Lookup(native, e.room[:0])
 	if len(e.room) == 0 {
@@ -157,7 +158,7 @@ func (e *Engine) streamOf(native string) *log {
 	return e.room[0]
 }
 
-// change calls f, and serves the receives of every consumer that was touched.
+// change calls f, and serves the receives of every touched consumer.
 func (e *Engine) change(f func() error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -195,9 +196,9 @@ func (e *Engine) onConsumer(stream, name string, f func(c *consumer, now time.Ti
 	return err
 }
 
-// enter finds a consumer and brings it up to date, and its polls are served with
-// what time has set free. The caller holds the mutex, and calls serve when it is
-// done.
+// enter finds a consumer, brings it up to date, and serves its polls with
+// messages that time has set free. The caller holds the mutex, and calls serve
+// when it is done.
 func (e *Engine) enter(stream, name string) (*consumer, time.Time, error) {
 	if e.closed {
 		return nil, time.Time{}, ErrClosed
@@ -242,5 +243,5 @@ func (e *Engine) serve(now time.Time) {
 
 func (e *Engine) sinceStart(t time.Time) int64 { return int64(t.Sub(e.start)) }
 
-// happens says whether something goes wrong now: one time in four.
+// happens reports whether something goes wrong now: one time in four.
 func (e *Engine) happens() bool { return e.worst != nil && e.worst.IntN(4) == 0 }

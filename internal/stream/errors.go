@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// What operations fail with.
+// Errors of operations.
 var (
 	ErrClosed     = errors.New("the engine is closed")
-	ErrExists     = errors.New("there is one of that name")
-	ErrOverlap    = errors.New("a subject of it is another stream's")
+	ErrExists     = errors.New("the name already exists")
+	ErrOverlap    = errors.New("a subject belongs to another stream")
 	ErrNoStream   = errors.New("no such stream")
 	ErrNoConsumer = errors.New("no such consumer")
-	// ErrNotCaptured: no stream has the subject.
+	// ErrNotCaptured: no stream captures the subject.
 	ErrNotCaptured = errors.New("no stream captures the subject")
-	// ErrStale: the delivery is not the message's latest one any more, or its
+	// ErrStale: the delivery is no longer the message's latest one, or its
 	// lease has ended.
 	ErrStale = errors.New("the lease has ended")
 	// ErrTooLarge: above the stream's MaxMsgSize.
@@ -25,13 +25,14 @@ var (
 	ErrNoTTL = errors.New("per-message TTL is disabled")
 	// ErrNoRollup: the stream does not allow messages with a Rollup.
 	ErrNoRollup = errors.New("rollup not permitted")
-	// ErrLateRollup: in a batch, behind a message that the Rollup would take.
+	// ErrLateRollup: in a batch, after a message that the Rollup would remove.
 	ErrLateRollup = errors.New("batch rollup invalid")
 	// ErrNoAtomic: the stream does not allow atomic batches.
 	ErrNoAtomic = errors.New("atomic publish is disabled")
-	// ErrDuplicate: the id of one message of a batch is known, or there twice.
+	// ErrDuplicate: the id of one message of a batch is known, or occurs twice
+	// in it.
 	ErrDuplicate = errors.New("batch contains a duplicate message id")
-	// ErrFull: the stream takes no more.
+	// ErrFull: the stream accepts no more messages.
 	ErrFull = errors.New("the stream is full")
 )
 
@@ -43,7 +44,7 @@ func (e *FullError) Error() string { return "maximum " + e.Limit + " exceeded" }
 // Unwrap returns ErrFull.
 func (e *FullError) Unwrap() error { return ErrFull }
 
-// ExpectationError is an expectation of a publish that did not hold.
+// ExpectationError reports an expectation of a publish that did not hold.
 type ExpectationError struct {
 	What string // such as "last sequence"
 	Has  string

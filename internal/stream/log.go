@@ -7,7 +7,7 @@ import (
 	"github.com/candidmq/candidmq/internal/subject"
 )
 
-// log is one stream. Everything about it is guarded by the engine's mutex.
+// log is one stream. All of it is guarded by the engine's mutex.
 type log struct {
 	engine *Engine
 	name   string
@@ -26,7 +26,7 @@ type log struct {
 
 	consumers map[string]*consumer
 	readers   subject.Index[*consumer] // by their filters
-	found     []*consumer              // room for what readers finds
+	found     []*consumer              // room for the results of readers
 }
 
 // ofSubject are the messages of one subject.
@@ -42,8 +42,8 @@ func newLog(e *Engine, name string, c Config) *log {
 	}
 }
 
-// advance does what time has done since the last operation, each thing at its
-// time, since one may bring another about.
+// advance applies all timed changes since the last operation, each at its time,
+// since one may cause another.
 func (s *log) advance(now time.Time) {
 	for {
 		at, do := s.next()
@@ -57,7 +57,7 @@ func (s *log) advance(now time.Time) {
 	}
 }
 
-// next is what time does to the stream next; do is nil if nothing.
+// next returns the next timed change of the stream; do is nil if there is none.
 func (s *log) next() (at time.Time, do func(at time.Time)) {
 	if at, ok := s.nextSchedule(); ok {
 		if end, ok := s.nextEnd(); !ok || at.Before(end) {
@@ -70,13 +70,13 @@ func (s *log) next() (at time.Time, do func(at time.Time)) {
 	return at, nil
 }
 
-// nextSchedule is when the next schedule is due.
+// nextSchedule returns when the next schedule is due.
 func (s *log) nextSchedule() (at time.Time, ok bool) {
 	k, _, ok := s.schedules.Top()
 	return s.engine.start.Add(time.Duration(k.At)), ok
 }
 
-// nextEnd is when the next message is too old.
+// nextEnd returns when the next message expires.
 func (s *log) nextEnd() (at time.Time, ok bool) {
 	if k, _, some := s.ends.Top(); some {
 		at, ok = s.engine.start.Add(time.Duration(k.At)), true
@@ -89,8 +89,8 @@ func (s *log) nextEnd() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// fire publishes what a schedule was waiting with, in its place. A stream with
-// schedules never discards what is new (nats-server, error 10052).
+// fire publishes the message of a schedule, in its place. A stream with
+// schedules never discards new messages (nats-server, error 10052).
 func (s *log) fire(at time.Time) {
 	_, m, _ := s.schedules.Top()
 	then := m.then
@@ -101,7 +101,7 @@ func (s *log) fire(at time.Time) {
 	}
 }
 
-// expire removes what is too old at a time.
+// expire removes messages that are too old at a time.
 func (s *log) expire(at time.Time) {
 	if k, m, ok := s.ends.Top(); ok && k.At <= s.engine.sinceStart(at) {
 		s.remove(m)
@@ -110,7 +110,7 @@ func (s *log) expire(at time.Time) {
 	s.remove(s.head)
 }
 
-// store takes a message in, and gives it to the consumers that it is for.
+// store stores a message, and gives it to the consumers that it is for.
 func (s *log) store(m *Send, now time.Time) *msg {
 	s.lastSeq++
 	in := &msg{
@@ -135,13 +135,14 @@ func (s *log) store(m *Send, now time.Time) *msg {
 	return in
 }
 
-// readersOf are the consumers that a subject is for. The next call reuses them.
+// readersOf returns the consumers that a subject is for. The next call reuses
+// the slice.
 func (s *log) readersOf(native string) []*consumer {
 	s.found = s.readers.Lookup(native, s.found[:0])
 	return s.found
 }
 
-// key orders m by a time, and by Seq what has the same.
+// key orders m by a time, and by Seq among equal times.
 func (s *log) key(m *msg, t time.Time) heap.Key {
 	return heap.Key{At: s.engine.sinceStart(t), Seq: m.Seq}
 }
@@ -217,7 +218,7 @@ func (s *log) remove(m *msg) {
 	s.engine.settled()
 }
 
-// hasRoom is why a stream that discards what is new does not take m.
+// hasRoom returns why a stream that discards new messages does not accept m.
 func (s *log) hasRoom(m *Send) error {
 	c := &s.config
 	if !c.DiscardNew {
@@ -236,7 +237,7 @@ func (s *log) hasRoom(m *Send) error {
 	return nil
 }
 
-// enforce drops what is oldest until the limits are kept.
+// enforce removes the oldest messages until the limits are kept.
 func (s *log) enforce(subject string) {
 	c := &s.config
 	if most := c.MaxMsgsPerSubject; most > 0 {
@@ -262,7 +263,7 @@ func (s *log) enforceAll() {
 	}
 }
 
-// settle is told when a consumer has settled a message.
+// settle is called when a consumer has settled a message.
 func (s *log) settle(m *msg) {
 	switch s.config.Retention {
 	case Limits:

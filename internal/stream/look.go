@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Stats are the numbers of a consumer.
+// Stats holds the numbers of a consumer.
 type Stats struct {
 	Ready    int // not delivered yet
-	InFlight int // delivered and not settled, those to be delivered again included
+	InFlight int // delivered and not settled, including those to be delivered again
 	Oldest   time.Time
 	Some     bool // whether there is an Oldest
 }
 
-// Stats counts what a consumer has not settled. Oldest is when the oldest of that
-// was stored, what is stranded included.
+// Stats counts the messages that a consumer has not settled. Oldest is when the
+// oldest of them was stored, including stranded ones.
 func (e *Engine) Stats(stream, name string) (n Stats, err error) {
 	err = e.onConsumer(stream, name, func(c *consumer, _ time.Time) error {
 		c.pending.each(func(m *msg) {
@@ -39,8 +39,8 @@ func (n *Stats) older(m *msg) {
 	}
 }
 
-// Look is what a consumer has: ready, in flight and stranded, each in the order
-// of the stream.
+// Look returns a consumer's messages: ready, in flight and stranded, each in
+// the order of the stream.
 func (e *Engine) Look(stream, name string) (ready, inFlight, stranded []Message, err error) {
 	err = e.onConsumer(stream, name, func(c *consumer, _ time.Time) error {
 		c.pending.each(func(m *msg) { ready = append(ready, m.Message) })
@@ -60,7 +60,7 @@ func (e *Engine) Look(stream, name string) (ready, inFlight, stranded []Message,
 	return ready, inFlight, stranded, err
 }
 
-// OfSubject are the messages that a stream has of one subject.
+// OfSubject returns a stream's messages of one subject.
 func (e *Engine) OfSubject(stream, native string) (all []Message, err error) {
 	err = e.onStream(stream, func(s *log, _ time.Time) error {
 		if of := s.subjects[native]; of != nil {
@@ -73,8 +73,8 @@ func (e *Engine) OfSubject(stream, native string) (all []Message, err error) {
 	return all, err
 }
 
-// Busy reports whether a consumer has something to deliver or to be settled, or
-// its stream a schedule.
+// Busy reports whether a consumer has messages to deliver or to be settled, or
+// its stream has a schedule.
 func (e *Engine) Busy(stream, name string) (busy bool) {
 	_ = e.onConsumer(stream, name, func(c *consumer, _ time.Time) error {
 		busy = len(c.flights) > 0 || c.pending.head() != nil || c.stream.schedules.Len() > 0

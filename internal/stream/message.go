@@ -7,35 +7,35 @@ type Send struct {
 	Subject string
 	Body    []byte // kept as it is, not copied
 	Attrs   any    // opaque to the engine, kept as it is
-	// HeaderSize is that of what Attrs stands for, in bytes.
+	// HeaderSize is the size in bytes of the headers that Attrs stands for.
 	HeaderSize int64
 	DedupID    string // "": never a duplicate
 	TTL        time.Duration
-	// After makes the message a schedule: when so much time has passed it leaves
-	// the stream, and Then is stored in its place, with a TTL of its own but neither
-	// an id nor expectations.
+	// After makes the message a schedule: after that time it leaves the stream,
+	// and Then is stored in its place, with its own TTL but without an id or
+	// expectations.
 	After time.Duration
 	Then  *Send
-	// Rollup is what leaves the stream when the message has come.
+	// Rollup says which messages leave the stream once this one is stored.
 	Rollup Rollup
-	// Expect is what must be so for the message to be stored.
+	// Expect is the condition for the message to be stored.
 	Expect Expectation
 }
 
-// Size is what counts against MaxMsgSize.
+// Size returns what counts against MaxMsgSize.
 func (m *Send) Size() int64 { return m.HeaderSize + int64(len(m.Body)) }
 
-// Rollup is what a message replaces.
+// Rollup says which messages a message replaces.
 type Rollup uint8
 
 // Rollups.
 const (
 	RollupNothing Rollup = iota
-	RollupSubject        // what was there of its subject
-	RollupAll            // all that was there
+	RollupSubject        // the earlier messages of its subject
+	RollupAll            // all earlier messages
 )
 
-// Expectation is what a publish expects of its stream; nil: nothing.
+// Expectation is what a publish expects of its stream; nil means nothing.
 type Expectation struct {
 	Stream         *string
 	LastSeq        *uint64
@@ -43,7 +43,7 @@ type Expectation struct {
 	LastID         *string
 }
 
-// Sent is what became of a Send.
+// Sent is the result of a Send.
 type Sent struct {
 	Stream    string
 	Seq       uint64 // the first one's, for a duplicate
@@ -51,8 +51,8 @@ type Sent struct {
 	NoAck     bool   // the stream's
 }
 
-// Message is a message as one delivery of it sees it, or in the stream with
-// Attempt 0.
+// Message is a message as seen by one delivery or, with Attempt 0, in the
+// stream.
 type Message struct {
 	Seq     uint64 // in its stream, from 1
 	Subject string
@@ -65,10 +65,11 @@ type Message struct {
 	LeaseEnd time.Time // as of this delivery; zero where nothing is leased
 }
 
-// Receipt is the delivery's.
+// Receipt returns the delivery's receipt.
 func (m *Message) Receipt() Receipt { return Receipt{m.Seq, m.Attempt} }
 
-// Receipt identifies one delivery of one message by one consumer; comparable.
+// Receipt identifies one delivery of one message by one consumer. It is
+// comparable.
 type Receipt struct {
 	Seq     uint64
 	Attempt int

@@ -1,11 +1,11 @@
 package stream
 
-// pending is a queue of messages. Those that have left their stream meanwhile
-// are skipped, and swept out before they are more than what is left.
+// pending is a queue of messages. Messages that have since left their stream
+// are skipped, and swept out before they outnumber the rest.
 type pending struct {
 	all   []*msg
 	first int
-	sweep int // length at which all is swept
+	sweep int // length at which the queue is swept
 }
 
 const leastSweep = 64
@@ -17,7 +17,7 @@ func (p *pending) push(m *msg) {
 	p.all = append(p.all, m)
 }
 
-// clean keeps what is still to be delivered.
+// clean keeps the messages still to be delivered.
 func (p *pending) clean() {
 	kept := p.all[:0]
 	for _, m := range p.all[p.first:] {
@@ -30,7 +30,7 @@ func (p *pending) clean() {
 	p.sweep = 2 * len(kept)
 }
 
-// head is the next message, nil if there is none.
+// head returns the next message, or nil.
 func (p *pending) head() *msg {
 	for p.first < len(p.all) {
 		if m := p.all[p.first]; !m.gone {
@@ -43,7 +43,7 @@ func (p *pending) head() *msg {
 	return nil
 }
 
-// pop takes the next message, nil if there is none.
+// pop removes and returns the next message, or nil.
 func (p *pending) pop() *msg {
 	m := p.head()
 	if m != nil {
@@ -53,7 +53,7 @@ func (p *pending) pop() *msg {
 	return m
 }
 
-// each calls f for all messages, in their order.
+// each calls f for all messages, in order.
 func (p *pending) each(f func(m *msg)) {
 	for _, m := range p.all[p.first:] {
 		if !m.gone {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// poll is a Receive that waits. It is in its consumer's polls until it is done;
+// poll is a waiting Receive. It is in its consumer's polls until it is done;
 // then done is closed, and got and err are what Receive returns.
 type poll struct {
 	limit    int
@@ -26,8 +26,8 @@ func (c *consumer) startPoll(limit int, wait time.Duration) *poll {
 	return p
 }
 
-// endPoll ends p with err, unless something is handed over to it before: what
-// comes at the moment at which the wait ends still counts.
+// endPoll ends p with err, unless messages are handed over to it first: those
+// that arrive at the moment at which the wait ends still count.
 func (e *Engine) endPoll(p *poll, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,7 +44,7 @@ func (e *Engine) endPoll(p *poll, err error) {
 	}
 }
 
-// end takes p out of its consumer and wakes it. The caller holds the mutex.
+// end removes p from its consumer and wakes it. The caller holds the mutex.
 func (p *poll) end(got []Message, err error) {
 	p.consumer.polls.Remove(p.place)
 	p.place = nil
@@ -53,7 +53,7 @@ func (p *poll) end(got []Message, err error) {
 	close(p.done)
 }
 
-// endPolls ends all polls of a consumer that is no more.
+// endPolls ends all polls of a removed consumer.
 func (c *consumer) endPolls(err error) {
 	c.over = true
 	for first := c.polls.Front(); first != nil; first = c.polls.Front() {
@@ -62,7 +62,8 @@ func (c *consumer) endPolls(err error) {
 	c.stopAlarm()
 }
 
-// handOver serves the polls in order, for as long as there is something to take.
+// handOver serves the polls in order, for as long as there is something to
+// take.
 func (c *consumer) handOver(now time.Time) {
 	for first := c.polls.Front(); first != nil; first = c.polls.Front() {
 		p := first.Value.(*poll)
@@ -89,13 +90,14 @@ func (e *Engine) after(d time.Duration, f func()) (stop func()) {
 	}
 }
 
-// alarm is a consumer's timer for the next change that time brings.
+// alarm is a consumer's timer for the next timed change.
 type alarm struct {
 	at   time.Time
 	stop func()
 }
 
-// next is when time may bring something for waiting polls; ok is false if never.
+// next returns when a timed change may help waiting polls; ok is false if
+// never.
 func (c *consumer) next() (at time.Time, ok bool) {
 	s := c.stream
 	at, ok = s.nextSchedule()
@@ -104,7 +106,7 @@ func (c *consumer) next() (at time.Time, ok bool) {
 			at, ok = end, true
 		}
 	}
-	if most := c.config.MaxAckPending; most > 0 && len(c.flights) >= most { // what grows too old makes room
+	if most := c.config.MaxAckPending; most > 0 && len(c.flights) >= most { // expiring messages make room
 		if end, some := s.nextEnd(); some && (!ok || end.Before(at)) {
 			at, ok = end, true
 		}
@@ -112,8 +114,9 @@ func (c *consumer) next() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// setAlarm sets the timer for the next change if somebody waits for it, and stops it
-// if nobody does. One that is set too early is left alone: it sets itself anew.
+// setAlarm sets the timer for the next change if anything waits for it, and
+// stops it otherwise. A timer that is set too early is left alone: it sets
+// itself again.
 func (c *consumer) setAlarm(now time.Time) {
 	at, ok := c.next()
 	if !ok || !c.watched() {
@@ -136,7 +139,7 @@ func (c *consumer) stopAlarm() {
 	}
 }
 
-// ring is what an alarm does.
+// ring is the alarm's function.
 func (c *consumer) ring(a *alarm) {
 	e := c.stream.engine
 	e.mu.Lock()

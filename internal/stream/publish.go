@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Publish stores a message in the stream that captures its subject, or tells
-// which one it is a duplicate of. It fails with ErrNotCaptured, ErrTooLarge,
+// Publish stores a message in the stream that captures its subject, or reports
+// the message it is a duplicate of. It fails with ErrNotCaptured, ErrTooLarge,
 // ErrHeaderTooLarge, ErrNoTTL, an [*ExpectationError], ErrNoRollup and a
-// [*FullError], in this order of precedence, and then nothing is stored. A message
-// that a stream with interest retention has no consumer for is numbered and not
-// stored.
+// [*FullError], in this order of precedence, and then nothing is stored. A
+// message for which a stream with interest retention has no consumer is
+// numbered but not stored.
 func (e *Engine) Publish(m *Send) (sent Sent, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -52,14 +52,14 @@ func (s *log) publish(m *Send, now time.Time) (Sent, error) {
 	return s.take(m, now), nil
 }
 
-// unread reports whether a message of a subject is not stored, since nobody reads
-// it.
+// unread reports whether a message of a subject is not stored because nobody
+// reads it.
 func (s *log) unread(native string) bool {
 	return s.config.Retention == Interest && len(s.readersOf(native)) == 0
 }
 
-// take numbers a message that nothing speaks against, stores it unless it is
-// unread, and remembers its id.
+// take numbers an accepted message, stores it unless it is unread, and
+// remembers its id.
 func (s *log) take(m *Send, now time.Time) Sent {
 	var in *msg
 	if s.unread(m.Subject) {
@@ -75,8 +75,8 @@ func (s *log) take(m *Send, now time.Time) Sent {
 	return Sent{Stream: s.name, Seq: s.lastSeq, NoAck: s.config.NoAck}
 }
 
-// rollUp removes what m replaces, but for m as it is in the stream, nil if it is
-// not.
+// rollUp removes the messages that m replaces, except in, which is m in the
+// stream, or nil if it is not there.
 func (s *log) rollUp(m *Send, in *msg) {
 	next := func() *msg { return s.head }
 	switch m.Rollup {
@@ -96,7 +96,7 @@ func (s *log) rollUp(m *Send, in *msg) {
 	}
 }
 
-// check is what speaks against a message by itself.
+// check returns the reason to refuse a message by itself, if any.
 func (s *log) check(m *Send) error {
 	switch x := &m.Expect; {
 	case s.tooLarge(m):

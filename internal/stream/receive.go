@@ -7,12 +7,13 @@ import (
 	"github.com/candidmq/candidmq/internal/heap"
 )
 
-// Receive takes up to limit messages (at least 1) of a consumer. It returns as
-// soon as there is one; with none, it waits for up to wait and then returns none
-// and nil. With wait 0 it does not block. When ctx ends first, Receive returns its
-// error, or what has been handed over by then and no error: nothing is lost. It
-// fails with ErrNoStream or ErrNoConsumer, also when the consumer is dropped
-// meanwhile, and with ErrClosed if the engine is closed.
+// Receive takes up to limit messages (at least 1) from a consumer. It returns
+// as soon as there is one; with none, it waits for up to wait and then returns
+// no messages and nil. With wait 0 it does not block. If ctx ends first,
+// Receive returns its error, or the messages handed over by then and no error:
+// nothing is lost. It fails with ErrNoStream or ErrNoConsumer, even if the
+// consumer is dropped during the wait, and with ErrClosed if the engine is
+// closed.
 func (e *Engine) Receive(ctx context.Context, stream, name string, limit int, wait time.Duration) ([]Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -29,7 +30,7 @@ func (e *Engine) Receive(ctx context.Context, stream, name string, limit int, wa
 	return p.got, p.err
 }
 
-// poll takes what is there, or else starts a poll if it is to wait.
+// poll takes available messages, or else starts a poll if it is to wait.
 func (e *Engine) poll(stream, name string, limit int, wait time.Duration) ([]Message, *poll, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,7 +67,7 @@ func (c *consumer) take(limit int, now time.Time) []Message {
 	return got
 }
 
-// nextFlight is what to deliver next, nil if nothing.
+// nextFlight returns the next flight to deliver, or nil.
 func (c *consumer) nextFlight() *flight {
 	e := c.stream.engine
 	f := c.stray()
@@ -81,14 +82,15 @@ func (c *consumer) nextFlight() *flight {
 			return &flight{m: m, dueAt: heap.Absent}
 		}
 	}
-	return f // was passed over, for what is new
+	return f // was passed over in favour of new messages
 }
 
-// far is how far a redelivery strays from its place when the worst is played.
+// far is how far a redelivery strays from its place when the engine does its
+// worst.
 const far = 12
 
-// stray is what to deliver again next, the first or one near it; nil if there is
-// none.
+// stray returns the next flight to deliver again, the first or one near it, or
+// nil.
 func (c *consumer) stray() *flight {
 	at := c.again.Front()
 	if at == nil {
@@ -102,7 +104,7 @@ func (c *consumer) stray() *flight {
 	return at.Value.(*flight)
 }
 
-// deliver puts a message into the hands of a receiver; the one place for it.
+// deliver hands a message to a receiver; this is the only place that does.
 func (c *consumer) deliver(f *flight, now time.Time) Message {
 	c.ground(f)
 	f.attempt++

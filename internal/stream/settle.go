@@ -2,8 +2,8 @@ package stream
 
 import "time"
 
-// Delete settles a delivery: the consumer is done with the message. A message that
-// has left the stream is settled already. ErrStale if the lease has ended.
+// Delete settles a delivery: the consumer is done with the message. A message
+// that has left the stream is already settled. ErrStale if the lease has ended.
 func (e *Engine) Delete(stream, name string, r Receipt) error {
 	return e.onConsumer(stream, name, func(c *consumer, _ time.Time) error {
 		return c.settle(r, func(f *flight) {
@@ -13,7 +13,7 @@ func (e *Engine) Delete(stream, name string, r Receipt) error {
 	})
 }
 
-// Extend begins the lease anew and returns its end.
+// Extend restarts the lease and returns its end.
 func (e *Engine) Extend(stream, name string, r Receipt) (end time.Time, err error) {
 	err = e.onConsumer(stream, name, func(c *consumer, now time.Time) error {
 		end = now.Add(c.config.lease(r.Attempt))
@@ -22,10 +22,10 @@ func (e *Engine) Extend(stream, name string, r Receipt) (end time.Time, err erro
 	return end, err
 }
 
-// Release has the message delivered again, after a delay. With a backoff a delay
-// is longer by what the attempt's lease has over the first one's: the server
-// counts a delay from the end of an ack_wait (nats-server's consumer.go,
-// processNak and checkPending).
+// Release makes the message available again, after a delay. With a backoff, a
+// delay is longer by the difference between the attempt's lease and the first
+// one's: the server counts a delay from the end of an ack_wait (nats-server's
+// consumer.go, processNak and checkPending).
 func (e *Engine) Release(stream, name string, r Receipt, delay time.Duration) error {
 	return e.onConsumer(stream, name, func(c *consumer, now time.Time) error {
 		return c.settle(r, func(f *flight) {
@@ -52,7 +52,7 @@ func (c *consumer) rest(f *flight, end time.Time) {
 	c.stream.engine.touch(c)
 }
 
-// settle does something to a delivery whose lease holds.
+// settle does something to a delivery whose lease is valid.
 func (c *consumer) settle(r Receipt, do func(f *flight)) error {
 	f := c.flights[r.Seq]
 	switch {

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLen is the longest subject that the checks let pass, in bytes. A server
+// MaxLen is the longest subject that the checks accept, in bytes. A server
 // reads subject, reply subject and sizes from one control line of 4,096 bytes
 // by default (max_control_line), and closes the connection over a longer one.
 const MaxLen = 4000
@@ -13,7 +13,7 @@ const MaxLen = 4000
 // Reason is the rule that a subject breaks, in words that follow "want".
 type Reason string
 
-// The reasons, in the words that errors use.
+// Reasons, as worded in errors.
 const (
 	ReasonEmpty      Reason = "a subject"
 	ReasonEmptyToken Reason = "no empty token"
@@ -25,11 +25,11 @@ const (
 	ReasonTooLong    Reason = "at most 4000 bytes"
 )
 
-// Error is a subject that is refused.
+// Error reports a refused subject.
 type Error struct {
-	Subject string // all of it; Error() quotes its begin
+	Subject string // all of it; Error() quotes its start
 	Reason  Reason
-	Offset  int // of the byte at fault, where one is
+	Offset  int // of the byte at fault, if there is one
 }
 
 func (e *Error) Error() string {
@@ -40,15 +40,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("subject %q: want %s", e.Subject, e.Reason)
 }
 
-// CheckPublish returns an *Error unless a message may be published to s, or a
-// reply be asked for there. It allocates nothing for a good subject.
+// CheckPublish returns an *Error unless s may be published to or used as a
+// reply address. It allocates nothing for a valid subject.
 func CheckPublish(s string) error { return check(s, false) }
 
 // CheckSubscribe returns an *Error unless s may be subscribed to. It allocates
-// nothing for a good subject.
+// nothing for a valid subject.
 func CheckSubscribe(s string) error { return check(s, true) }
 
-// class tells the bytes apart that mean something or nothing.
+// class classifies bytes by whether they have a special meaning.
 type class uint8
 
 const (
@@ -80,7 +80,7 @@ func check(s string, wildcards bool) error {
 	if len(s) > MaxLen {
 		return &Error{s, ReasonTooLong, MaxLen}
 	}
-	token := 0 // where the present one begins
+	token := 0 // where the current one begins
 	ascii := true
 	for i := range len(s) {
 		switch classes[s[i]] {
@@ -111,8 +111,8 @@ func check(s string, wildcards bool) error {
 	return nil
 }
 
-// checkWildcard is what is wrong with the * or > at i, of the token that begins
-// at token; empty if nothing.
+// checkWildcard returns what is wrong with the * or > at i, in the token that
+// begins at token; empty if nothing.
 func checkWildcard(s string, token, i int, allowed bool) Reason {
 	last := i+1 == len(s)
 	switch {

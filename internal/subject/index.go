@@ -6,18 +6,18 @@ import (
 )
 
 // Index finds the values whose patterns match a subject. The zero value is
-// empty and ready to use. Lookups may run concurrently with each other, not
+// empty and ready to use. Lookups may run concurrently with each other, but not
 // with Add and Remove.
 //
-// A pattern without wildcards costs a lookup one probe of a map, however many
-// there are; those with wildcards a walk over the part of a trie that matches.
+// Patterns without wildcards cost a lookup one map probe, however many there
+// are; those with wildcards cost a walk over the matching part of a trie.
 type Index[T comparable] struct {
 	literal map[string][]T
 	root    node[T] // of the patterns with wildcards
 	wild    int     // values at them
 }
 
-// node is a place in the trie: what a row of tokens leads to.
+// node is a node of the trie, reached by a sequence of tokens.
 type node[T comparable] struct {
 	next map[string]*node[T] // by literal token
 	any  *node[T]            // by *
@@ -26,7 +26,7 @@ type node[T comparable] struct {
 }
 
 // Add adds a value under a pattern that has passed CheckSubscribe. A pair that
-// is added twice is there twice.
+// is added twice is stored twice.
 func (x *Index[T]) Add(pattern string, v T) {
 	if !hasWildcard(pattern) {
 		if x.literal == nil {
@@ -39,7 +39,7 @@ func (x *Index[T]) Add(pattern string, v T) {
 	x.wild++
 }
 
-// Remove takes one such pair away and says whether there was one.
+// Remove removes one such pair and reports whether there was one.
 func (x *Index[T]) Remove(pattern string, v T) bool {
 	if hasWildcard(pattern) {
 		removed := x.root.remove(pattern, v)
@@ -86,7 +86,7 @@ func (n *node[T]) add(pattern string, v T) {
 	}
 }
 
-// remove also prunes what has become empty.
+// remove also prunes nodes that have become empty.
 func (n *node[T]) remove(pattern string, v T) (removed bool) {
 	token, rest, more := strings.Cut(pattern, ".")
 	if token == ">" {
@@ -130,7 +130,7 @@ func (n *node[T]) child(token string) *node[T] {
 	return n.next[token]
 }
 
-// setChild sets or, with nil, removes.
+// setChild sets a child or, with nil, removes it.
 func (n *node[T]) setChild(token string, child *node[T]) {
 	switch {
 	case token == "*":
@@ -149,7 +149,7 @@ func (n *node[T]) empty() bool {
 	return len(n.next) == 0 && n.any == nil && len(n.here) == 0 && len(n.rest) == 0
 }
 
-// without removes the first v; the order of the others stays.
+// without removes the first v and keeps the order of the others.
 func without[T comparable](values []T, v T) ([]T, bool) {
 	i := slices.Index(values, v)
 	if i < 0 {

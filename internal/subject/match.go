@@ -2,9 +2,9 @@ package subject
 
 import "strings"
 
-// Match says whether a message published to subject reaches a subscription to
-// pattern. Both are taken to have passed their checks; for others the answer
-// means nothing.
+// Match reports whether a message published to subject reaches a subscription
+// to pattern. Both must have passed their checks; otherwise the result is
+// meaningless.
 func Match(pattern, subject string) bool {
 	for {
 		want, patternRest, patternMore := strings.Cut(pattern, ".")
@@ -22,7 +22,7 @@ func Match(pattern, subject string) bool {
 	}
 }
 
-// hasWildcard says whether pattern matches more than itself.
+// hasWildcard reports whether pattern matches more than itself.
 func hasWildcard(pattern string) bool {
 	for token := range strings.SplitSeq(pattern, ".") {
 		if token == "*" || token == ">" {

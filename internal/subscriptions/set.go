@@ -19,8 +19,8 @@ type Set struct {
 	closed bool
 }
 
-// Add adds a subscription. It reports false if the Set is closed: the caller
-// then drains the subscription itself.
+// Add adds a subscription. It reports false if the Set is closed; the caller
+// must then drain the subscription itself.
 func (s *Set) Add(sub *broker.Subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *Set) Add(sub *broker.Subscription) bool {
 	return true
 }
 
-// dropEnded forgets what is over. The caller holds mu.
+// dropEnded forgets subscriptions that have ended. The caller holds mu.
 func (s *Set) dropEnded() {
 	for sub := range s.subs {
 		select {
@@ -56,7 +56,7 @@ func (s *Set) Closed() bool {
 	return s.closed
 }
 
-// Close refuses further subscriptions and drains those that there are, all at
+// Close refuses further subscriptions and drains the existing ones, all at
 // once, within ctx. It may be called more than once; every call waits.
 func (s *Set) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -76,8 +76,8 @@ func (s *Set) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Dropped is how many messages those subscriptions have dropped whose subject is
-// wanted.
+// Dropped returns how many messages the subscriptions have dropped whose
+// subject is wanted.
 func (s *Set) Dropped(wanted func(subject string) bool) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
