@@ -81,7 +81,8 @@ type MaxAttempts int
 
 // Prefetch lets Consume hold n messages more than may start, for fewer calls
 // and no wait between them. Their leases are kept alive from receipt, and a
-// drain releases them, which counts as an attempt on SQS. The default is 0.
+// drain releases them, which counts as an attempt on SQS and JetStream. The
+// default is 0.
 type Prefetch int
 
 // Batch sets the largest number of messages requested by one receive, and how

@@ -325,6 +325,7 @@ func TestJetStreamFanOutHasTheStreamsReplicas(t *testing.T) {
 	})
 	for want, opts := range map[int][]broker.SubscribeOption{1: {broker.Ordered{}}, 2: nil} {
 		sub := subscribe(t, r, "orders.>", discard, opts...)
+		eventually(t, "its consumer is listed", func() bool { return len(r.consumers()) == 1 })
 		if got := r.info("ORDERS/" + r.consumers()[0]).Config.Replicas; got != want {
 			t.Errorf("with %v: %d replicas, want %d", opts, got, want)
 		}

@@ -94,7 +94,7 @@ func (r *redrive) failed(ctx context.Context, err error) error {
 	e := &broker.Error{Backend: backend, Op: opRedrive, Subject: r.subject}
 	stays := r.stay.errs
 	if n := len(r.stay.ids) - len(stays); n > 0 {
-		stays = append(stays, fmt.Errorf("so do %d more messages", n))
+		stays = append(stays, fmt.Errorf("and %d more messages were not moved", n))
 	}
 	if err != nil {
 		e = r.queue.fail(ctx, opRedrive, r.subject, err)

@@ -140,7 +140,7 @@ func settled(op string, h *handle, err error) error {
 	if err == nil {
 		return nil
 	}
-	return lost(op, h.subject, "the message is settled already")
+	return lost(op, h.subject, "the message is already settled")
 }
 
 // settle runs check on each delivery, and makes calls for those that it does
@@ -202,7 +202,7 @@ func firsts(ds []*broker.Delivery) map[*broker.Delivery]int {
 // that were two calls. err is that of the first.
 func secondTime(op string, h *handle, err error) error {
 	if err == nil && (op == opRelease || op == opReject) {
-		return lost(op, h.subject, "the message is settled already")
+		return lost(op, h.subject, "the message is already settled")
 	}
 	return err
 }
