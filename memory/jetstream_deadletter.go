@@ -79,7 +79,7 @@ func (b *JetStream) checkDeadLetters(s *StreamConfig, c *ConsumerConfig) error {
 	}
 	err := natsrules.CheckDeadLetters(c.DeadLetters.Metadata(nil), c.MaxDeliver, delivers)
 	if err == nil && b.engine.StreamOf(target) == "" {
-		err = natsrules.NowhereToRest(target)
+		err = natsrules.DeadLettersUncaptured(target)
 	}
 	return err
 }

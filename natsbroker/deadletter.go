@@ -118,7 +118,7 @@ func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jets
 	target := c.Metadata[natsrules.DeadLetterKey]
 	rest, err := readCapture(ctx, j.conn, j.api, target)
 	if err == nil && rest.known && rest.stream == "" {
-		err = natsrules.NowhereToRest(target)
+		err = natsrules.DeadLettersUncaptured(target)
 	}
 	return err
 }
@@ -126,11 +126,11 @@ func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jets
 // moveWait is how long a Receive waits for messages that it dead-letters.
 const moveWait = 500 * time.Millisecond
 
-// putToRest moves messages that were delivered too often to the dead-letter
+// moveDeadLetters moves messages that were delivered too often to the dead-letter
 // subject. The moves continue after ctx ends and after moveWait, because the
 // other messages of the request wait for them while their leases run. Failures
 // are logged, and the move is tried again when the message comes again.
-func (j *JetStream) putToRest(ctx context.Context, attempts int, ds []*broker.Delivery) {
+func (j *JetStream) moveDeadLetters(ctx context.Context, attempts int, ds []*broker.Delivery) {
 	for _, d := range ds {
 		d.Attempt = attempts
 	}

@@ -25,9 +25,9 @@ func (s *subscription) drain(ctx context.Context) (discarded int) {
 	defer conn.RemoveStatusListener(changed)
 	for {
 		s.fenced.Store(false)
-		s.tellDrops() // nats.go forgets them with the subscription, which may be soon
+		s.reportDrops() // nats.go forgets them with the subscription, which may be soon
 		fenced := s.fence(ctx)
-		s.tellDrops()
+		s.reportDrops()
 		s.fenced.Store(fenced)
 		if fenced && s.remove() {
 			return 0
@@ -128,7 +128,7 @@ func (s *subscription) started() uint64 { return s.begun.Load() / 2 }
 // discard removes the native subscription and returns how many messages were
 // waiting in it.
 func (s *subscription) discard() int {
-	s.tellDrops()
+	s.reportDrops()
 	s.hold()
 	defer s.letGo()
 	waiting := s.waiting()

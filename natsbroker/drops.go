@@ -66,15 +66,15 @@ func (s *subscription) look() {
 	s.drops.looking.Lock()
 	defer s.drops.looking.Unlock()
 	s.drops.armed.Store(false)
-	s.tellDrops()
+	s.reportDrops()
 	if s.returned.Load() < s.started() { // a message that begins from here on sees what armed says
 		s.watchDrops()
 	}
 }
 
-// tellDrops reports the drops that nats.go has counted since the last time.
+// reportDrops reports the drops that nats.go has counted since the last time.
 // nats.go no longer counts once the native subscription is gone.
-func (s *subscription) tellDrops() {
+func (s *subscription) reportDrops() {
 	total, err := s.native.Dropped()
 	if err != nil {
 		return

@@ -133,7 +133,7 @@ func (r *receive) round(ctx context.Context, end time.Time) ([]*broker.Delivery,
 		ds = append(ds, &d.Delivery)
 	}
 	if len(exhausted) > 0 {
-		r.putToRest(ctx, facts.dead.MaxAttempts, exhausted)
+		r.moveDeadLetters(ctx, facts.dead.MaxAttempts, exhausted)
 	}
 	return ds, nil
 }

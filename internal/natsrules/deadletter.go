@@ -68,8 +68,8 @@ func CheckDeadLetters(metadata map[string]string, maxDeliver int, delivers []str
 	return errors.Join(errs...)
 }
 
-// NowhereToRest returns the error for dead letters that no stream would store.
-func NowhereToRest(target string) error {
+// DeadLettersUncaptured returns the error for dead letters that no stream would store.
+func DeadLettersUncaptured(target string) error {
 	return &broker.FieldError{Field: "DeadLetters.Subject", Value: target, Limit: "a subject that a stream captures: create the stream first"}
 }
 
