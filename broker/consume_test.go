@@ -78,7 +78,7 @@ func TestConsumeSettlesByResult(t *testing.T) {
 			"reject a <nil>", broker.Counts{Failed: 1, Rejected: 1},
 		},
 		"an error that cannot be asked for its kind is a panic": {
-			func(context.Context, *broker.Delivery) error { return (*nilKind)(nil) },
+			func(context.Context, *broker.Delivery) error { return (*nilKindError)(nil) },
 			"release a 4s", broker.Counts{Failed: 1, Panicked: 1, Released: 1, Retried: 1},
 		},
 		"an error that cannot be read is a panic": {
@@ -126,11 +126,11 @@ type nilError struct{ cause error }
 func (e *nilError) Error() string { return e.cause.Error() }
 func (e *nilError) Unwrap() error { return e.cause }
 
-// nilKind is that mistake with an error that takes part in errors.As.
-type nilKind struct{ kind any }
+// nilKindError is that mistake with an error that takes part in errors.As.
+type nilKindError struct{ kind any }
 
-func (*nilKind) Error() string        { return "failed" }
-func (e *nilKind) As(target any) bool { return e.kind == target }
+func (*nilKindError) Error() string        { return "failed" }
+func (e *nilKindError) As(target any) bool { return e.kind == target }
 
 func TestConsumeTellsPanicWithStack(t *testing.T) {
 	bubble(t, func(t *testing.T, r *fakeReceiver) {
