@@ -27,6 +27,7 @@ type spell struct {
 	attributes map[string]int
 	lasts      time.Duration
 	felt       func(gauge) bool
+	cut        bool // all connections are closed before it ends, see errStuck
 }
 
 // gauge is what a client felt: tries without an answer, and the time of the
@@ -41,17 +42,17 @@ func slowerThan(d time.Duration) func(gauge) bool { return func(g gauge) bool { 
 
 // climate is one round of weather.
 var climate = []spell{
-	{"requests reset", "reset_peer", "upstream", 0.5, nil, 700 * time.Millisecond, someFail},
-	{"answers reset", "reset_peer", "downstream", 0.5, nil, 700 * time.Millisecond, someFail},
-	{"latency", "latency", "downstream", 1, map[string]int{"latency": 100, "jitter": 50}, time.Second, slowerThan(50 * time.Millisecond)},
-	{"requests stalled", "timeout", "upstream", 0.5, nil, 3500 * time.Millisecond, someFail},
-	{"answers stalled", "timeout", "downstream", 0.5, nil, 3500 * time.Millisecond, someFail},
+	{"requests reset", "reset_peer", "upstream", 0.5, nil, 700 * time.Millisecond, someFail, false},
+	{"answers reset", "reset_peer", "downstream", 0.5, nil, 700 * time.Millisecond, someFail, false},
+	{"latency", "latency", "downstream", 1, map[string]int{"latency": 100, "jitter": 50}, time.Second, slowerThan(50 * time.Millisecond), false},
+	{"requests stalled", "timeout", "upstream", 0.5, nil, 3500 * time.Millisecond, someFail, false},
+	{"answers stalled", "timeout", "downstream", 0.5, nil, 3500 * time.Millisecond, someFail, false},
 	{
 		"sliced", "slicer", "downstream", 1, map[string]int{"average_size": 64, "size_variation": 32, "delay": 2000},
-		time.Second, slowerThan(5 * time.Millisecond),
+		time.Second, slowerThan(5 * time.Millisecond), true,
 	},
-	{"narrow", "bandwidth", "upstream", 1, map[string]int{"rate": 8}, time.Second, slowerThan(50 * time.Millisecond)},
-	{"down", "", "", 0, nil, 700 * time.Millisecond, someFail},
+	{"narrow", "bandwidth", "upstream", 1, map[string]int{"rate": 8}, time.Second, slowerThan(50 * time.Millisecond), false},
+	{"down", "", "", 0, nil, 700 * time.Millisecond, someFail, false},
 }
 
 // calm is the time after a spell, in which it may still be felt: connections that
@@ -64,7 +65,7 @@ const letGo = 30 * time.Second
 // errStuck is an end for a run that proves nothing of the broker. toxiproxy v2.12.0
 // holds the lock of its links while it removes a toxic from all of them; one whose
 // client has gone waits for the lock, and takes nothing any more of what the toxic
-// has to let go of first.
+// has to let go of first. Many slices on their way make that likely.
 var errStuck = errors.New("toxiproxy is stuck in removing a toxic (its own deadlock): run it again")
 
 // proxy is a TCP proxy with weather, before one endpoint.
@@ -150,7 +151,14 @@ func (p *proxy) end(s spell) error {
 	if s.toxic == "" {
 		return p.proxy.Start()
 	}
-	return p.proxy.Toxics.RemoveToxic(context.Background(), s.name)
+	if s.cut {
+		p.proxy.Stop()
+		time.Sleep(calm) // its links end one by one
+	}
+	if err := p.proxy.Toxics.RemoveToxic(context.Background(), s.name); err != nil || !s.cut {
+		return err
+	}
+	return p.proxy.Start()
 }
 
 // read returns the gauge, and begins anew.
