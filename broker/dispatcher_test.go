@@ -3,6 +3,8 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,5 +154,126 @@ func TestDispatcherHookThatEndsItsGoroutine(t *testing.T) {
 				t.Errorf("over %v, got %+v and %+v; want %+v", over, got, report, want)
 			}
 		})
+	}
+}
+
+func TestDispatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		var told []error
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(_ context.Context, d *broker.Delivery) error {
+			switch d.ID {
+			case "fails":
+				return boom
+			case "panics":
+				panic(boom)
+			}
+			return nil
+		}, broker.OnError(func(_ context.Context, _ *broker.Delivery, err error) { told = append(told, err) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Run(func(context.Context) int { return 3 })
+		for _, id := range []string{"works", "fails", "panics"} {
+			p.Dispatch(message(id, ""))
+		}
+		p.Drop(5, fmt.Errorf("%w: 5 messages", broker.ErrDropped))
+		p.Tell(broker.ErrThrottled)
+		sub := p.Subscription()
+		report := drain(t, sub)
+		if want := (broker.Report{Subject: "s", Abandoned: 3}); report != want {
+			t.Errorf("report: got %+v, want %+v", report, want)
+		}
+		want := broker.Counts{Received: 3, Succeeded: 1, Failed: 2, Panicked: 1, Dropped: 8, Errors: 1}
+		if got := sub.Counts(); got != want {
+			t.Errorf("counts: got %+v, want %+v", got, want)
+		}
+		if len(told) != 4 || !errors.Is(told[1], boom) || !errors.Is(told[2], broker.ErrDropped) || !errors.Is(told[3], broker.ErrThrottled) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
+func TestDispatcherConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			<-gate
+			return nil
+		}, broker.Concurrency(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Run(func(context.Context) int { return 0 })
+		dispatched := 0
+		go func() {
+			for range 3 {
+				p.Dispatch(message("x", ""))
+				dispatched++
+			}
+		}()
+		synctest.Wait()
+		if dispatched != 2 {
+			t.Errorf("%d were dispatched with two slots", dispatched)
+		}
+		close(gate)
+		synctest.Wait()
+		drain(t, p.Subscription())
+		if n := p.Subscription().Counts().Succeeded; n != 3 {
+			t.Errorf("succeeded: got %d, want 3", n)
+		}
+	})
+}
+
+// A handler that ends the backend's delivering goroutine must not leave a
+// subscription that looks alive.
+func TestDispatcherGoexitEndsTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error {
+			goexit()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := false
+		p.Run(func(context.Context) int { stopped = true; return 0 })
+		go p.Dispatch(message("x", ""))
+		sub := p.Subscription()
+		<-sub.Done()
+		if !stopped || sub.Err() == nil || !strings.Contains(sub.Err().Error(), "Goexit") {
+			t.Errorf("stopped %v, Err() = %v", stopped, sub.Err())
+		}
+	})
+}
+
+func TestDispatcherEndedBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := broker.NewDispatcher(t.Context(), "fake", "s", func(context.Context, *broker.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.End(broker.ErrClosed)
+		<-p.Subscription().Done()
+		stopped := 0
+		p.Run(func(context.Context) int { stopped++; return 0 })
+		if stopped != 1 {
+			t.Errorf("stop was called %d times, want once", stopped)
+		}
+		if err := p.Subscription().Err(); !errors.Is(err, broker.ErrClosed) {
+			t.Errorf("Err() = %v", err)
+		}
+	})
+}
+
+func TestDispatcherRefusesOptions(t *testing.T) {
+	h := func(context.Context, *broker.Delivery) error { return nil }
+	for _, opt := range []broker.SubscribeOption{broker.Lease(time.Second), broker.Backoff{}, broker.Group("g"), broker.FromNew(), broker.Ordered{}, broker.Backend("b"), strangeOption{}} {
+		if _, err := broker.NewDispatcher(t.Context(), "fake", "s", h, opt); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%T: got %v, want an error matching ErrUnsupported", opt, err)
+		}
+	}
+	if _, err := broker.NewDispatcher(t.Context(), "fake", "s", nil); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("a nil handler: %v", err)
 	}
 }
