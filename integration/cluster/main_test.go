@@ -21,15 +21,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds what a test waits for. It is reached by failures only.
 const patience = 90 * time.Second
 
+// repair bounds how long a replica takes to be current again. A former leader
+// takes back, entry by entry, what it had stored without a quorum, and may need
+// two seconds for each (nats-server 2.15, server/raft.go, processAppendEntry and
+// catchupStalled).
+const repair = 5 * time.Minute
+
 // await polls a condition that cannot be awaited otherwise, such as a server's
 // state.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
+	within(t, patience, what, holds)
+}
+
+func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !holds(); <-tick.C {
+	for end := time.Now().Add(limit); !holds(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("waited %v for %s", patience, what)
+			t.Fatalf("waited %v for %s", limit, what)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func (r *run) leader(t *testing.T, consumer string) string {
 // healthy waits until the stream has a leader and all replicas are current.
 func (r *run) healthy(t *testing.T) {
 	t.Helper()
-	await(t, "a leader and two current replicas", func() bool {
+	within(t, repair, "a leader and two current replicas", func() bool {
 		info := r.info(t)
 		if info == nil || info.Cluster.Leader == "" || len(info.Cluster.Replicas) != 2 {
 			return false
@@ -130,14 +131,16 @@ func (r *run) state(t *testing.T) {
 	}
 }
 
-// serverLogs prints what the servers say of a run that failed.
+// serverLogs prints what the servers said last in a run that failed.
 func (r *run) serverLogs(t *testing.T) {
 	t.Helper()
+	const some = 100
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
 	for _, node := range r.cluster.Nodes {
 		text, err := node.Logs(ctx)
-		t.Logf("%s wrote (%v):\n%s", node.Name, err, text)
+		lines := strings.Split(text, "\n")
+		t.Logf("%s wrote last (%v):\n%s", node.Name, err, strings.Join(lines[max(0, len(lines)-some):], "\n"))
 	}
 }
 
