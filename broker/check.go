@@ -147,9 +147,6 @@ func (u Usage) validate() error {
 //	plaintext            warning  the connection is not encrypted
 //	unencrypted          warning  stored messages are not encrypted
 //	just-changed         info     the configuration changed less than a minute ago
-//
-// Findings that are specific to JetStream and SNS come with these backends:
-// consumer-shape, sealed, no-leader, replica-offline, wire-tap, sns-subscription.
 func Check(ctx context.Context, d Describer, destination string, u Usage) (Findings, error) {
 	err := u.validate()
 	if d == nil {

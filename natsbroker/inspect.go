@@ -40,15 +40,6 @@ func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findin
 	return b.findings(destination), nil
 }
 
-// Inspect reports the same findings as [Broker.Inspect]: the connection is of
-// the same kind.
-func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
-	if err := j.ready(ctx, "inspect", destination); err != nil {
-		return nil, err
-	}
-	return j.core.findings(destination), nil
-}
-
 // findings returns the findings on the connection for a destination.
 func (b *Broker) findings(destination string) broker.Findings {
 	var found broker.Findings

@@ -17,7 +17,7 @@ import (
 // stream.
 func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n consumerName) error {
 	s.Kind = "consumer"
-	info, config, err := j.readBoth(ctx, n)
+	info, stream, err := j.readBoth(ctx, n)
 	if why := unread(ctx, err); why != "" {
 		noStorage(s, why)
 		s.Receive = unknownReceiving(why)
@@ -26,12 +26,12 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	if err != nil {
 		return err
 	}
-	storage(s, config)
+	storage(s, &stream.Config)
 	deletes := "a delete is confirmed by the server"
 	if j.options.Unconfirmed {
 		deletes = "a delete is not confirmed (Unconfirmed): if one is lost, its message comes again"
 	}
-	s.Receive = receivingFrom(&info.Config, config, deletes)
+	s.Receive = receivingFrom(&info.Config, &stream.Config, deletes)
 	// With ack_policy none nothing comes again, so nothing comes too often.
 	stranding := info.Config.MaxDeliver > 0 && info.Config.AckPolicy != jetstream.AckNonePolicy
 	if stranding && s.Receive.DeadLetter.State == broker.StateNone {
@@ -42,7 +42,7 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 
 // readBoth reads a consumer and its stream, neither of which says much without
 // the other.
-func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, *jetstream.StreamConfig, error) {
+func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, *jetstream.StreamInfo, error) {
 	if !j.conn.IsConnected() {
 		return nil, nil, j.down()
 	}
@@ -56,7 +56,7 @@ func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	return info, &stream.CachedInfo().Config, nil
+	return info, stream.CachedInfo(), nil
 }
 
 // unread returns why something could not be read although ctx allowed it, or ""

@@ -106,9 +106,14 @@ func receive[T any](tb testing.TB, from <-chan T, what string) T {
 // eventually polls a server's state, which has no other way of being awaited.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
+	within(tb, patience, what, holds)
+}
+
+func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !holds(); <-tick.C {
+	for end := time.Now().Add(limit); !holds(); <-tick.C {
 		if time.Now().After(end) {
 			tb.Fatalf("never came true: %s", what)
 		}
