@@ -198,8 +198,11 @@ func (b *JetStream) UpdateStream(c StreamConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
-		if old != nil && (old.Retention != c.Retention || old.Storage != c.Storage) {
-			return &broker.FieldError{Field: "Retention", Value: fmt.Sprint(c.Retention), Limit: "Retention and Storage as the stream was created"}
+		if old != nil && old.Retention != c.Retention {
+			return &broker.FieldError{Field: "Retention", Value: c.Retention.String(), Limit: "as the stream was created: " + old.Retention.String()}
+		}
+		if old != nil && old.Storage != c.Storage {
+			return &broker.FieldError{Field: "Storage", Value: c.Storage.String(), Limit: "as the stream was created: " + old.Storage.String()}
 		}
 		return b.engine.UpdateStream(c.Name, c.engine())
 	})
