@@ -66,16 +66,22 @@ func (p *process) await(t *testing.T, prefix string) {
 // interrupt presses Ctrl-C, and returns when the program has noticed.
 func (p *process) interrupt(t *testing.T) {
 	t.Helper()
-	p.signal(t)
+	p.stop(t, os.Interrupt)
+}
+
+// stop sends the first signal, and returns when the program has noticed.
+func (p *process) stop(t *testing.T, sig os.Signal) {
+	t.Helper()
+	p.signal(t, sig)
 	line, err := p.stderr.ReadString('\n')
 	if line != interruptNotice+"\n" {
 		t.Fatalf("stderr %q, error %v; want %q", line, err, interruptNotice)
 	}
 }
 
-func (p *process) signal(t *testing.T) {
+func (p *process) signal(t *testing.T, sig os.Signal) {
 	t.Helper()
-	if err := p.Process.Signal(os.Interrupt); err != nil {
+	if err := p.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -99,13 +105,17 @@ func (p *process) finish(t *testing.T) (stdout string, state *os.ProcessState) {
 	return p.read.String() + string(rest), p.ProcessState
 }
 
-// Ctrl-C while orders are processed.
+// Ctrl-C, or an orchestrator's signal, while orders are processed.
 func TestCtrlC(t *testing.T) {
-	p := startProcess(t, "-work", "100ms") // 30 s for the FIFO queue
-	p.await(t, "3. ")
-	p.interrupt(t)
-	stdout, state := p.finish(t)
-	checkInterrupted(t, state.ExitCode(), stdout)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			p := startProcess(t, "-work", "100ms") // 30 s for the FIFO queue
+			p.await(t, "3. ")
+			p.stop(t, sig)
+			stdout, state := p.finish(t)
+			checkInterrupted(t, state.ExitCode(), stdout)
+		})
+	}
 }
 
 // Ctrl-C while the program waits for input.
@@ -143,7 +153,7 @@ func TestSecondCtrlC(t *testing.T) {
 	p := startProcess(t, "-broker", "sqs://test?endpoint="+url.QueryEscape(endpoint.URL()))
 	<-sending
 	p.interrupt(t)
-	p.signal(t)
+	p.signal(t, os.Interrupt)
 	_, state := p.finish(t)
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {

@@ -22,7 +22,8 @@ const usage = `Usage: orders [flags]
 
 Runs one story on a broker: publish and subscribe, request and reply, work
 queues with retries, duplicates and dead letters. What the broker cannot do is
-printed with its reason. Ctrl-C finishes what is in hand; a second one kills.
+printed with its reason. Ctrl-C (or SIGTERM) finishes what is in hand; a second
+one kills.
 
 `
 

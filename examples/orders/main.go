@@ -16,13 +16,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 )
 
 // interruptNotice is printed at the first Ctrl-C.
 const interruptNotice = "orders: finishing what is in hand; Ctrl-C again kills"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	noticed := make(chan struct{})
 	forget := context.AfterFunc(ctx, func() {
 		defer close(noticed)
