@@ -13,8 +13,10 @@ import (
 // Every field is exported so that a test can write a Delivery as a literal. The
 // zero Handle works with every [Handler] that does not settle messages itself.
 type Delivery struct {
-	// Message is the published message, as far as the backend carries it.
-	// Subject is the address it was published to, where the backend reports it.
+	// Message is the published message, as far as the backend carries it. On
+	// NATS, Subject is the native subject it was published to, of which a
+	// subscription or consumer may cover several; on SQS, which does not record
+	// one, it is the name that the receiver called the queue by.
 	Message
 	// ID is the backend's id of the message, the same for every redelivery. It
 	// is "" where the backend has none (core NATS).
