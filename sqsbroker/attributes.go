@@ -23,6 +23,11 @@ type attributes struct {
 	redrive      redrivePolicy
 }
 
+// youngerThan reports whether there are attributes, read less than maxAge ago.
+func (a *attributes) youngerThan(maxAge time.Duration) bool {
+	return a != nil && time.Since(a.readAt) < maxAge
+}
+
 // redrivePolicy is the attribute RedrivePolicy. maxReceiveCount is written as
 // a number or as a string, and json.Number reads both.
 type redrivePolicy struct {

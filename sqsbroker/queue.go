@@ -92,6 +92,9 @@ func (q *queue) resolve(ctx context.Context) (string, error) {
 }
 
 func (q *queue) fetchURL(ctx context.Context) (string, error) {
+	if known := q.url.Load(); known != nil { // of a look-up that has just ended
+		return *known, nil
+	}
 	in := &sqs.GetQueueUrlInput{QueueName: &q.name}
 	if q.account != "" {
 		in.QueueOwnerAWSAccountId = &q.account
@@ -121,7 +124,7 @@ func (q *queue) look(ctx context.Context, maxAge time.Duration) (string, *attrib
 		return "", nil, err
 	}
 	before := q.seen.Load()
-	if before != nil && time.Since(before.readAt) < maxAge {
+	if before.youngerThan(maxAge) {
 		return url, before, nil
 	}
 	within := ctx
@@ -130,7 +133,12 @@ func (q *queue) look(ctx context.Context, maxAge time.Duration) (string, *attrib
 		within, cancel = context.WithTimeout(ctx, refreshTime)
 		defer cancel()
 	}
-	a, err := q.lookings.do(within, q.fetchAttributes)
+	a, err := q.lookings.do(within, func(ctx context.Context) (*attributes, error) {
+		if now := q.seen.Load(); now.youngerThan(maxAge) { // a look that has just ended
+			return now, nil
+		}
+		return q.fetchAttributes(ctx)
+	})
 	switch {
 	case err == nil:
 		return url, a, nil
