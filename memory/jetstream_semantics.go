@@ -56,7 +56,7 @@ func (b *JetStream) describe(s *broker.Semantics, native string, isSubject bool,
 		}
 		s.Kind = "subject"
 		of.storage(s)
-		s.Publish = b.published(of)
+		s.Publish = b.published(of, native)
 		s.Receive = of.ofAnyConsumer()
 	}
 	if !isQueue {
@@ -98,15 +98,37 @@ func (c *StreamConfig) storage(s *broker.Semantics) {
 	}
 }
 
+// interested is how many consumers keep a message in a stream with interest
+// retention: those of the stream, if at least one of them wants it.
+func (b *JetStream) interested(of *StreamConfig, native string) broker.Fact[int] {
+	if of.Retention != InterestRetention {
+		return broker.Unknown[int](contract + "a stream's consumers may read or not")
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all, wanted := 0, false
+	for n, c := range b.consumers {
+		if n.Stream == of.Name {
+			all++
+			filters := c.filters()
+			wanted = wanted || len(filters) == 0 || natsrules.Captures(filters, native)
+		}
+	}
+	if !wanted {
+		all = 0
+	}
+	return broker.Known(all, contract+"the consumers of the stream")
+}
+
 // published is the publish side of a subject of a stream.
-func (b *JetStream) published(c *StreamConfig) broker.Publishing {
+func (b *JetStream) published(c *StreamConfig, native string) broker.Publishing {
 	const batches = contract + "PublishBatch sends single messages"
 	p := broker.Publishing{
 		Offered:       broker.Known(true, jetStream),
 		StoredBy:      broker.Known(c.Name, contract+"subjects"),
 		Confirm:       broker.Known(broker.ConfirmStored, contract+"no_ack"),
 		WithoutReader: broker.Known(c.Retention != InterestRetention, contract+"retention"),
-		Readers:       broker.Unknown[int](contract + "a stream's consumers may read or not"),
+		Readers:       b.interested(c, native),
 		Ordering:      broker.Known(broker.OrderingTotal, jetStream),
 		KeyRequired:   broker.Known(false, jetStream),
 		IDRequired:    broker.Known(false, jetStream),

@@ -150,6 +150,7 @@ func (c *StreamConfig) check() error {
 		"DiscardNewPerSubject", "true", "DiscardNew and MaxMsgsPerSubject with it")
 	refuse(c.AllowMsgSchedules && c.Discard == DiscardNew, "AllowMsgSchedules", "true", "DiscardOld with it")
 	refuse(c.Retention > InterestRetention, "Retention", fmt.Sprint(c.Retention), "one of the Retentions")
+	refuse(c.Storage > MemoryStorage, "Storage", fmt.Sprint(c.Storage), "one of the Storages")
 	return errors.Join(errs...)
 }
 
@@ -198,14 +199,27 @@ func (b *JetStream) UpdateStream(c StreamConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.setStream(c, func(old *StreamConfig, c *StreamConfig) error {
-		if old != nil && old.Retention != c.Retention {
-			return &broker.FieldError{Field: "Retention", Value: c.Retention.String(), Limit: "as the stream was created: " + old.Retention.String()}
-		}
-		if old != nil && old.Storage != c.Storage {
-			return &broker.FieldError{Field: "Storage", Value: c.Storage.String(), Limit: "as the stream was created: " + old.Storage.String()}
+		if err := c.keeps(old); err != nil {
+			return err
 		}
 		return b.engine.UpdateStream(c.Name, c.engine())
 	})
+}
+
+// keeps refuses changes of what is fixed. old is nil if there is no stream.
+func (c *StreamConfig) keeps(old *StreamConfig) error {
+	if old == nil {
+		return nil
+	}
+	var errs []error
+	fixed := func(field string, was, is fmt.Stringer) {
+		if was != is {
+			errs = append(errs, &broker.FieldError{Field: field, Value: is.String(), Limit: was.String() + ", as the stream was created"})
+		}
+	}
+	fixed("Retention", old.Retention, c.Retention)
+	fixed("Storage", old.Storage, c.Storage)
+	return errors.Join(errs...)
 }
 
 // setStream checks a configuration, has set bring it to the engine, and keeps it. The

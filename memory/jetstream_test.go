@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,39 @@ func TestJetStreamRetention(t *testing.T) {
 		_, err := b.Subscribe(t.Context(), "orders.new", discard)
 		wantErr(t, err, errors.ErrUnsupported)
 	})
+}
+
+// Each of two fields that may not change is named.
+func TestJetStreamUpdateStream(t *testing.T) {
+	b := newJetStream(t, memory.StreamConfig{}, memory.ConsumerConfig{})
+	c := memory.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Retention: memory.WorkQueueRetention, Storage: memory.MemoryStorage}
+	err := b.UpdateStream(c)
+	wantErr(t, err, broker.ErrInvalid)
+	for _, want := range []string{"Retention", "WorkQueue", "Limits, as", "Storage", "Memory", "File, as"} {
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
+	}
+	c.Retention, c.Storage = memory.LimitsRetention, memory.MemoryStorage+1
+	wantErr(t, b.UpdateStream(c), broker.ErrInvalid)
+	c.Storage, c.MaxMsgs = memory.FileStorage, 1
+	must(t, b.UpdateStream(c))
+}
+
+// A stream with interest retention discards what no consumer wants, and says so.
+func TestJetStreamInterest(t *testing.T) {
+	b := newJetStream(t, memory.StreamConfig{Retention: memory.InterestRetention}, memory.ConsumerConfig{FilterSubject: "orders.new"})
+	discarded := func(subject string) bool {
+		t.Helper()
+		found, err := broker.Check(t.Context(), b, subject, broker.Usage{Publishes: true})
+		must(t, err)
+		return slices.ContainsFunc(found, func(f broker.Finding) bool {
+			return f.Code == "unread-discarded" && f.Severity == broker.SeverityError
+		})
+	}
+	if discarded("orders.new") || !discarded("orders.old") {
+		t.Error("unread-discarded is not where the filter does not match, or where it does")
+	}
 }
 
 func discard(context.Context, *broker.Delivery) error { return nil }
