@@ -147,6 +147,8 @@ func (u Usage) validate() error {
 //	plaintext            warning  the connection is not encrypted
 //	unencrypted          warning  stored messages are not encrypted
 //	just-changed         info     the configuration changed less than a minute ago
+//
+// Further codes are in the documentation of the backends' Inspect methods.
 func Check(ctx context.Context, d Describer, destination string, u Usage) (Findings, error) {
 	err := u.validate()
 	if d == nil {

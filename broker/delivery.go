@@ -14,9 +14,10 @@ import (
 // zero Handle works with every [Handler] that does not settle messages itself.
 type Delivery struct {
 	// Message is the published message, as far as the backend carries it. On
-	// NATS, Subject is the native subject it was published to, of which a
-	// subscription or consumer may cover several; on SQS, which does not record
-	// one, it is the name that the receiver called the queue by.
+	// NATS, Subject is the native subject under which the server delivers it
+	// (mappings and transforms may have changed the publisher's); one
+	// subscription or consumer may receive many. SQS does not record one:
+	// there it is the name that the receiver used for the queue.
 	Message
 	// ID is the backend's id of the message, the same for every redelivery. It
 	// is "" where the backend has none (core NATS).

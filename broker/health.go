@@ -25,8 +25,9 @@ type HealthReporter interface {
 type Inspector interface {
 	// Inspect returns findings that only this backend can make about a
 	// destination, such as how soon its connection notices a failure. The
-	// backend documents the codes, which are stable. Inspect has no effect on
-	// the destination.
+	// backend documents the codes, which are stable, and what Inspect returns
+	// for a destination that does not exist. Inspect has no effect on the
+	// destination.
 	Inspect(ctx context.Context, destination string) (Findings, error)
 }
 

@@ -18,9 +18,8 @@ type Middleware func(Handler) Handler
 
 // Log logs each delivery after its handler has returned, with the time it took:
 // at level Info, or at Warn with the error. Bodies and header values are never
-// logged. Log does not log panics: the subscription's [Logger] does, which also
-// logs every failure by itself, so that with both a failed delivery is logged
-// twice; take Log for a line about each success.
+// logged. Log does not log panics: the subscription's [Logger] does. A failed
+// delivery is logged by both. Use Log if each success is to be logged, too.
 func Log(l *slog.Logger) Middleware {
 	return func(next Handler) Handler {
 		return func(ctx context.Context, d *Delivery) error {

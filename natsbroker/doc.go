@@ -67,9 +67,10 @@
 // to a minute (nats.FlusherTimeout), a silent peer is noticed after six minutes
 // (nats.PingInterval, nats.MaxPingsOutstanding), and after two minutes without
 // a server the connection is closed for good (nats.MaxReconnects). Those
-// settings belong to its owner; [Broker.Inspect] reports them. If one side
-// refuses the connection when Connect dials, the error is a [*ConnectError]
-// with a remedy.
+// settings belong to its owner; [Broker.Inspect] reports them, and
+// [JetStream.Inspect] also consumers that deliver nothing, replicas that are
+// missing, and missing leaders. If one side refuses the connection when Connect
+// dials, the error is a [*ConnectError] with a remedy.
 //
 // # Subjects
 //

@@ -15,10 +15,7 @@ const (
 	slowNotice = 15 * time.Second
 )
 
-var (
-	_ broker.Inspector = (*Broker)(nil)
-	_ broker.Inspector = (*JetStream)(nil)
-)
+var _ broker.Inspector = (*Broker)(nil)
 
 // Inspect adds to what [broker.Check] finds about a destination what only this
 // backend can know: how soon the connection notices a failure. The settings

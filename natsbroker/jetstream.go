@@ -29,10 +29,10 @@ import (
 //
 // Publishing takes a subject; receiving takes a consumer, written
 // "stream/consumer". [JetStreamOptions].Subjects and Queues give either a name.
-// If one name is in both tables, Publish, Receive, Subscribe and Describe all
-// accept it. Describe and Subscribe take either kind of address; one that has
-// the form of two names with one slash between them is a consumer. A subject of
-// that form needs a name in Subjects.
+// If one name is in both tables, Publish, Receive, Subscribe, Describe, Health and
+// Inspect all accept it. Describe, Health, Inspect and Subscribe take either kind
+// of address; one that has the form of two names with one slash between them is
+// a consumer. A subject of that form needs a name in Subjects.
 //
 // # Concurrency
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
@@ -34,7 +35,8 @@ const (
 // needs permission to publish to the API's subject, and the trace to the
 // subject itself. Denied requests are not answered: each is waited for at most
 // 2 s, the two for a consumer and its stream together, and the facts are then
-// unknown. While the connection is down nothing is requested. A subject is
+// unknown; so they are while a stream or consumer has no leader. While the
+// connection is down nothing is requested. A subject is
 // [broker.ErrNotFound] only if the list and the trace both say that no stream
 // has it.
 func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
@@ -44,23 +46,19 @@ func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Se
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
-	name, isQueue := j.queueName(destination)
-	native, isSubject := j.options.Subjects[destination]
-	if !isQueue && !isSubject {
-		native, isSubject = destination, true
-	}
+	name := j.named(destination)
 	s := broker.Semantics{
 		Destination: destination, Backend: jsBackend, InTransit: j.core.inTransit(),
 		AtRest: broker.Unknown[broker.AtRest]("a client cannot see whether the server encrypts its store"),
 	}
 	var err error
-	if isSubject {
-		err = j.describeSubject(ctx, &s, native)
+	if name.isSubject {
+		err = j.describeSubject(ctx, &s, name.subject)
 	} else {
 		s.Publish = notPublished()
 	}
-	if err == nil && isQueue {
-		err = j.describeConsumer(ctx, &s, name)
+	if err == nil && name.isConsumer {
+		err = j.describeConsumer(ctx, &s, name.consumer)
 	}
 	switch {
 	case err == nil:
@@ -69,6 +67,24 @@ func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Se
 		return broker.Semantics{}, err
 	}
 	return broker.Semantics{}, j.failure(op, destination, err)
+}
+
+// named is what a name stands for: a subject, a consumer, or both.
+type named struct {
+	subject               string // in its native form
+	consumer              consumerName
+	isSubject, isConsumer bool
+}
+
+// named looks a name up. One that is in no table and has not the form of a
+// consumer's is a subject.
+func (j *JetStream) named(name string) (n named) {
+	n.consumer, n.isConsumer = j.queueName(name)
+	n.subject, n.isSubject = j.options.Subjects[name]
+	if !n.isConsumer && !n.isSubject {
+		n.subject, n.isSubject = name, true
+	}
+	return n
 }
 
 func (j *JetStream) describeSubject(ctx context.Context, s *broker.Semantics, native string) error {
@@ -93,12 +109,21 @@ func (j *JetStream) describeSubject(ctx context.Context, s *broker.Semantics, na
 	return nil
 }
 
-// capture returns what stores a subject, as core NATS finds it.
+// capture returns what stores a subject, as core NATS finds it; but without an
+// answer to the list it is not known that nothing does: a stream that has no
+// leader leaves no trace.
 func (j *JetStream) capture(ctx context.Context, native string) (capture, error) {
-	if !j.conn.IsConnected() {
+	switch {
+	case j.conn.IsClosed():
+		return capture{}, nats.ErrConnectionClosed
+	case !j.conn.IsConnected():
 		return j.core.capture(ctx, native) // which asks nothing then
 	}
-	return readCapture(ctx, j.conn, j.api, native)
+	c, err := readCapture(ctx, j.conn, j.api, native)
+	if c.known && c.stream == "" && c.listErr != nil {
+		c.known, c.from = false, "a trace found no stream, and STREAM.LIST failed: "+c.listErr.Error()
+	}
+	return c, err
 }
 
 // storage adds what a stream's configuration says about storage.
@@ -140,7 +165,7 @@ func (j *JetStream) publishing(c *capture) broker.Publishing {
 		StoredBy:      c.storedBy(),
 		Confirm:       broker.Unknown[broker.Confirm](c.from),
 		WithoutReader: c.withoutReader(),
-		Readers:       broker.Unknown[int]("a stream's consumers may read or not"),
+		Readers:       c.interested(),
 		Ordering:      broker.Known(broker.OrderingTotal, jsDocs),
 		KeyRequired:   broker.Known(false, jsDocs),
 		IDRequired:    broker.Known(false, jsDocsDedup),

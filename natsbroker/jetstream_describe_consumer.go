@@ -40,8 +40,8 @@ func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n
 	return nil
 }
 
-// readBoth reads a consumer and its stream, neither of which says much without
-// the other.
+// readBoth reads a consumer and its stream. If only the stream could not be read,
+// the consumer is there beside the error.
 func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, *jetstream.StreamInfo, error) {
 	if !j.conn.IsConnected() {
 		return nil, nil, j.down()
@@ -54,7 +54,7 @@ func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.Co
 	}
 	stream, err := j.api.Stream(ctx, n.Stream)
 	if err != nil {
-		return nil, nil, err
+		return info, nil, err
 	}
 	return info, stream.CachedInfo(), nil
 }
@@ -67,10 +67,25 @@ func unread(ctx context.Context, err error) string {
 		return ""
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer, as with a missing permission: " + err.Error()
-	case errors.Is(err, nats.ErrDisconnected):
+	case errors.Is(err, nats.ErrDisconnected), leaderless(err):
 		return err.Error()
 	}
 	return ""
+}
+
+// leaderless reports whether the server says that nobody can answer: a majority
+// of the replicas is missing, or is of a version that does not support what is
+// configured.
+func leaderless(err error) bool {
+	e, ok := errors.AsType[jetstream.JetStreamError](err)
+	if !ok || e.APIError() == nil {
+		return false
+	}
+	switch e.APIError().ErrorCode {
+	case 10008, 10118, 10119, 10194, 10195: // nats-server, server/errors.json
+		return true
+	}
+	return false
 }
 
 // unknownReceiving returns the receive side of a consumer that could not be

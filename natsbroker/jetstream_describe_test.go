@@ -194,7 +194,13 @@ var quiet = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 // denied is a server with a user that may publish and not use JetStream's API.
 func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 	t.Helper()
-	s := startServer(t, withJetStream(t), withUserWhoMayNot("$JS.API.>"))
+	return deniedFor(t, "$JS.API.>", nil)
+}
+
+// deniedFor is denied for some subjects, with a paused consumer c.
+func deniedFor(t *testing.T, subjects string, o *natsbroker.JetStreamOptions) (*server.Server, *natsbroker.JetStream) {
+	t.Helper()
+	s := startServer(t, withJetStream(t), withUserWhoMayNot(subjects))
 	nc := dial(t, s, nats.UserInfo("all", "p"))
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -203,7 +209,12 @@ func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 	if _, err := js.CreateStream(soon(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), nil)
+	until := time.Now().Add(time.Hour)
+	c := jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, PauseUntil: &until}
+	if _, err := js.CreateConsumer(soon(t), "ORDERS", c); err != nil {
+		t.Fatal(err)
+	}
+	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,11 @@
 package natsbroker
 
+import (
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/candidmq/candidmq/broker"
+)
+
 // ParsePosition is for tests.
 func ParsePosition(reply string) (attempt int, sequence uint64, ok bool) {
 	at, ok := parsePosition(reply)
@@ -11,3 +17,10 @@ var VersionAtLeast = versionAtLeast
 
 // IdleLimit is for tests.
 const IdleLimit = idleLimit
+
+// InspectGroup is for tests.
+func InspectGroup(destination, of string, c *jetstream.ClusterInfo) broker.Findings {
+	i := inspection{destination: destination}
+	i.group(of, c)
+	return i.found
+}

@@ -19,8 +19,10 @@ var _ broker.HealthReporter = (*JetStream)(nil)
 // from the stream, so nothing is delivered by it. It is unknown for a consumer
 // with several filters. Health takes CONSUMER.INFO and STREAM.MSG.GET and, with
 // a dead-letter subject, STREAM.LIST, STREAM.INFO and another STREAM.MSG.GET,
-// each of which needs its permission; a denied request lasts until ctx ends, or
-// for RequestTimeout. For a subject, nothing is known.
+// each of which needs its permission. A denied request is not answered: it is
+// waited for at most 2 s, and what it would have told is unknown; so it is while
+// the connection is down, or nobody leads the consumer or its stream. For a
+// subject, nothing is known.
 func (j *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
 	const op = "health"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -29,11 +31,14 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	n, ok := j.queueName(destination)
 	if !ok {
 		native := j.core.address(destination)
-		return subjectHealth(destination), natsrules.CheckSubject(native)
+		return unknownHealth(destination, noConsumer), natsrules.CheckSubject(native)
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
-	info, err := j.consumerInfo(ctx, n)
+	info, err := j.consumerNow(ctx, n)
+	if why := unread(ctx, err); why != "" {
+		return unknownHealth(destination, why), nil
+	}
 	if err != nil {
 		return broker.Health{}, j.failure(op, destination, err)
 	}
@@ -52,9 +57,20 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	return h, nil
 }
 
-// subjectHealth has nothing to report: a subject has any number of consumers.
-func subjectHealth(destination string) broker.Health {
-	count, age, yes := broker.Unknown[int64](noConsumer), broker.Unknown[time.Duration](noConsumer), broker.Unknown[bool](noConsumer)
+// consumerNow reads a consumer, unless the connection is down.
+func (j *JetStream) consumerNow(ctx context.Context, n consumerName) (*jetstream.ConsumerInfo, error) {
+	if !j.conn.IsConnected() {
+		return nil, j.down()
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	return j.consumerInfo(ctx, n)
+}
+
+// unknownHealth has nothing to report, such as that of a subject, which has any
+// number of consumers.
+func unknownHealth(destination, why string) broker.Health {
+	count, age, yes := broker.Unknown[int64](why), broker.Unknown[time.Duration](why), broker.Unknown[bool](why)
 	return broker.Health{
 		Destination: destination, Ready: count, InFlight: count, Delayed: count, OldestAge: age,
 		Dropped: broker.None[int64]("a stream drops nothing for slow readers"), Unchanged: age, DeadLetterExists: yes, DeadLetterReady: count,
@@ -78,6 +94,8 @@ func (j *JetStream) oldest(ctx context.Context, info *jetstream.ConsumerInfo) br
 // ageOf returns the age of the first message of a subject from a sequence
 // number on.
 func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, filter, from string) broker.Fact[time.Duration] {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	s, err := j.api.Stream(ctx, stream)
 	if err != nil {
 		return broker.Unknown[time.Duration](err.Error())
@@ -104,9 +122,12 @@ func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *j
 	if target == "" {
 		return nil
 	}
-	info, err := findStream(ctx, j.api, target)
+	info, err := listed(ctx, j.api, target)
 	if err != nil {
-		return err
+		why := err.Error()
+		h.DeadLetterExists, h.DeadLetterReady = broker.Unknown[bool](why), broker.Unknown[int64](why)
+		h.DeadLetterOldest, h.DeadLetterRetention = broker.Unknown[time.Duration](why), broker.Unknown[time.Duration](why)
+		return ctx.Err()
 	}
 	h.DeadLetterExists = broker.Known(info != nil, "STREAM.LIST")
 	h.DeadLetterKeepsAge = broker.Known(false, "a dead letter is a new message")
@@ -118,14 +139,22 @@ func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *j
 	if info.Config.MaxAge > 0 {
 		h.DeadLetterRetention = broker.Known(info.Config.MaxAge, "max_age of "+from)
 	}
-	s, err := j.api.Stream(ctx, info.Config.Name)
-	if err != nil {
-		return err
-	}
-	if info, err = s.Info(ctx, jetstream.WithSubjectFilter(target)); err != nil {
-		return err
-	}
-	h.DeadLetterReady = broker.Known(int64(info.State.Subjects[target]), from)
+	h.DeadLetterReady = j.countOf(ctx, info.Config.Name, target, from)
 	h.DeadLetterOldest = j.ageOf(ctx, info.Config.Name, 1, target, from)
-	return nil
+	return ctx.Err()
+}
+
+// countOf returns how many messages of a subject a stream holds.
+func (j *JetStream) countOf(ctx context.Context, stream, subject, from string) broker.Fact[int64] {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	s, err := j.api.Stream(ctx, stream)
+	if err != nil {
+		return broker.Unknown[int64](err.Error())
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return broker.Unknown[int64](err.Error())
+	}
+	return broker.Known(int64(info.State.Subjects[subject]), from)
 }

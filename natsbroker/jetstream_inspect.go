@@ -13,21 +13,34 @@ import (
 	"github.com/candidmq/candidmq/internal/natsrules"
 )
 
-// farBehind is how many operations a replica may be behind its leader without
-// being reported: a busy stream has some on their way at any time.
-const farBehind = 1000
+// A replica that is not current is reported above these values: a busy stream
+// has some operations on their way at any time, and replicas speak to each other
+// every second.
+const (
+	farBehind = 1000 // operations
+	longAgo   = 10 * time.Second
+)
+
+var _ broker.Inspector = (*JetStream)(nil)
 
 // Inspect returns the findings of [Broker.Inspect] on the connection, and these
 // on a consumer with its stream, on the stream of a subject, or on both if one
 // name stands for both:
 //
-//	consumer-shape   error    the consumer is paused, or the server removes it when nobody reads it
-//	replica-offline  warning  a replica is offline, or more than 1000 operations behind
+//	consumer-shape   error    Receive refuses the consumer (a push consumer, for example), its filter matches
+//	                          nothing, it is paused, or it is durable and yet removed when nobody reads it
+//	no-leader        error    the stream or consumer has no leader: nothing can be published, or received
+//	replica-offline  warning  a replica is offline, has not been heard from for 10 s, or is 1000 operations behind
 //
-// It takes the requests CONSUMER.INFO and STREAM.INFO for a consumer, and
-// STREAM.LIST for a subject. A denied request is not answered: it is waited for
-// at most 2 s, and what could not be read is reported one level milder, with
-// the reason.
+// A sealed stream is one that [broker.Check] reports as not-offered. A server
+// reports a replica as offline at once if it was shut down, but only after a
+// while if it crashed.
+//
+// It takes the requests of [JetStream.Describe], and STREAM.INFO for a subject.
+// What cannot be read within 2 s of ctx, which is how a missing permission
+// looks, or while the connection is down, is reported one level milder, with the
+// reason. A consumer that does not exist is an error, [broker.ErrNotFound]; a
+// subject without a stream is no finding here.
 func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
 	const op = "inspect"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -36,17 +49,13 @@ func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Fin
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
 	i := inspection{destination: destination, found: j.core.findings(destination)}
-	name, isQueue := j.queueName(destination)
-	native, isSubject := j.options.Subjects[destination]
-	if !isQueue && !isSubject {
-		native, isSubject = destination, true
-	}
+	name := j.named(destination)
 	var err error
-	if isSubject {
-		err = j.inspectSubject(ctx, &i, native)
+	if name.isSubject {
+		err = j.inspectSubject(ctx, &i, name.subject)
 	}
-	if err == nil && isQueue {
-		err = j.inspectConsumer(ctx, &i, name)
+	if err == nil && name.isConsumer {
+		err = j.inspectConsumer(ctx, &i, name.consumer)
 	}
 	switch {
 	case err == nil:
@@ -55,6 +64,55 @@ func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Fin
 		return nil, err
 	}
 	return nil, j.failure(op, destination, err)
+}
+
+func (j *JetStream) inspectSubject(ctx context.Context, i *inspection, native string) error {
+	if err := natsrules.CheckSubject(native); err != nil {
+		return err
+	}
+	c, err := j.capture(ctx, native)
+	switch {
+	case err != nil:
+		return err
+	case leaderless(c.listErr):
+		i.noLeader("what stores the subject", c.listErr.Error())
+	case c.stream != "":
+		return j.inspectStream(ctx, i, c.stream)
+	case !c.known:
+		i.groupUnknown(c.from)
+	}
+	return nil
+}
+
+func (j *JetStream) inspectStream(ctx context.Context, i *inspection, name string) error {
+	look, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	s, err := j.api.Stream(look, name)
+	if err != nil {
+		return i.unread(ctx, "stream "+name, err)
+	}
+	i.group("stream "+name, s.CachedInfo().Cluster)
+	return nil
+}
+
+func (j *JetStream) inspectConsumer(ctx context.Context, i *inspection, n consumerName) error {
+	info, stream, err := j.readBoth(ctx, n)
+	if info == nil {
+		if why := unread(ctx, err); why != "" && !leaderless(err) {
+			i.add("consumer-shape", broker.SeverityWarning, "the consumer's configuration is unknown: "+why, checkAgain)
+		}
+		return i.unread(ctx, "consumer "+n.String(), err)
+	}
+	i.consumer(n, info)
+	i.group("consumer "+n.String(), info.Cluster)
+	if stream == nil {
+		return i.unread(ctx, "stream "+n.Stream, err)
+	}
+	if dead := deadFilter(&stream.Config, &info.Config); dead != "" {
+		i.add("consumer-shape", broker.SeverityError, natsrules.DeadOffer(dead), "change the filter, or the stream's subjects")
+	}
+	i.group("stream "+n.Stream, stream.Cluster)
+	return nil
 }
 
 // inspection collects findings on a destination.
@@ -72,70 +130,84 @@ func (i *inspection) add(code string, severity broker.Severity, cause, remedy st
 	}
 }
 
-func (j *JetStream) inspectConsumer(ctx context.Context, i *inspection, n consumerName) error {
-	info, stream, err := j.readBoth(ctx, n)
-	if why := unread(ctx, err); why != "" {
-		const remedy = "allow CONSUMER.INFO and STREAM.INFO of JetStream's API"
-		i.add("consumer-shape", broker.SeverityWarning, "the consumer's configuration is unknown: "+why, remedy)
-		i.replicasUnknown(why, remedy)
-		return nil
-	}
-	if err != nil {
-		return err
+// consumer reports what keeps a consumer from delivering.
+func (i *inspection) consumer(n consumerName, info *jetstream.ConsumerInfo) {
+	add := func(cause, remedy string) { i.add("consumer-shape", broker.SeverityError, cause, remedy) }
+	if _, err := readConsumer(n, &info.Config); err != nil {
+		cause, remedy := err.Error(), "receive from another consumer"
+		if e, ok := errors.AsType[*broker.UnsupportedError](err); ok {
+			cause, remedy = e.Why, "use "+e.Instead
+		}
+		add(cause, remedy)
 	}
 	if info.Paused {
-		i.add("consumer-shape", broker.SeverityError,
-			fmt.Sprintf("the consumer is paused and delivers nothing for another %v (pause_until)", info.PauseRemaining.Round(time.Second)),
+		add(fmt.Sprintf("the consumer is paused and delivers nothing for another %v (pause_until)", info.PauseRemaining.Round(time.Second)),
 			"resume it (nats consumer resume), or wait")
 	}
-	if idle := info.Config.InactiveThreshold; idle > 0 {
-		i.add("consumer-shape", broker.SeverityError,
-			fmt.Sprintf("the server removes the consumer, with its position, when nobody has read it for %v (inactive_threshold)", idle),
-			"a durable consumer without inactive_threshold")
+	if idle := info.Config.InactiveThreshold; idle > 0 && info.Config.Durable != "" {
+		add(fmt.Sprintf("the consumer is durable, but the server removes it, with its position, when nobody has read it for %v (inactive_threshold)", idle),
+			"set inactive_threshold to 0; if the stream's consumer_limits demand one, make it longer than any outage")
 	}
-	i.replicas("stream "+n.Stream, stream.Cluster)
-	i.replicas("consumer "+n.String(), info.Cluster)
-	return nil
 }
 
-func (j *JetStream) inspectSubject(ctx context.Context, i *inspection, native string) error {
-	if err := natsrules.CheckSubject(native); err != nil {
-		return err
-	}
-	if !j.conn.IsConnected() {
-		i.replicasUnknown(j.down().Error(), "connect")
-		return nil
-	}
-	stream, err := listed(ctx, j.api, native)
+// group reports on the servers that hold a stream or a consumer. One that is
+// not in a cluster has none.
+func (i *inspection) group(of string, c *jetstream.ClusterInfo) {
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		i.replicasUnknown(err.Error(), "allow STREAM.LIST of JetStream's API")
-	case stream != nil:
-		i.replicas("stream "+stream.Config.Name, stream.Cluster)
-	}
-	return nil
-}
-
-// replicas reports the replicas of a stream or a consumer that would not take
-// over as they are. A server that is not in a cluster has none.
-func (i *inspection) replicas(of string, c *jetstream.ClusterInfo) {
-	if c == nil {
+	case c == nil:
+		return
+	case c.Leader == "" && len(c.Replicas) > 0:
+		i.noLeader(of, "the server knows of none")
 		return
 	}
-	const remedy = "start the server, or move the replica to another one (nats stream cluster peer-remove)"
 	for _, p := range c.Replicas {
-		switch {
-		case p.Offline:
-			i.add("replica-offline", broker.SeverityWarning, fmt.Sprintf("the replica of %s on %s is offline", of, p.Name), remedy)
-		case !p.Current && p.Lag > farBehind:
-			i.add("replica-offline", broker.SeverityWarning, fmt.Sprintf("the replica of %s on %s is %d operations behind", of, p.Name, p.Lag),
-				"check again; if it does not catch up, restart that server")
+		if what := trouble(p); what != "" {
+			i.add("replica-offline", broker.SeverityWarning, fmt.Sprintf("the replica of %s on %s %s", of, p.Name, what),
+				"check again in a moment; if it stays so, start or restart that server, or move the replica (nats stream cluster peer-remove)")
 		}
 	}
 }
 
-func (i *inspection) replicasUnknown(why, remedy string) {
-	i.add("replica-offline", broker.SeverityInfo, "whether all replicas are there is unknown: "+why, remedy)
+// trouble returns why a replica would not take over, or "".
+func trouble(p *jetstream.PeerInfo) string {
+	switch {
+	case p.Offline:
+		return "is offline"
+	case p.Current:
+		return ""
+	case p.Active == 0:
+		return "has not been heard from by this leader"
+	case p.Active > longAgo:
+		return fmt.Sprintf("has not been heard from for %v", p.Active.Round(time.Second))
+	case p.Lag > farBehind:
+		return fmt.Sprintf("is %d operations behind", p.Lag)
+	}
+	return ""
+}
+
+// checkAgain is the remedy for what could not be read.
+const checkAgain = "check again while connected, with permission for CONSUMER.INFO, STREAM.INFO and STREAM.LIST of JetStream's API"
+
+func (i *inspection) noLeader(of, why string) {
+	i.add("no-leader", broker.SeverityError, "there is no leader of "+of+": "+why, "start the servers that hold it, so that a majority is there")
+}
+
+func (i *inspection) groupUnknown(why string) {
+	i.add("no-leader", broker.SeverityWarning, "whether there is a leader is unknown: "+why, checkAgain)
+	i.add("replica-offline", broker.SeverityInfo, "whether all replicas are there is unknown: "+why, checkAgain)
+}
+
+// unread reports what was not read, or returns an error that says something
+// else.
+func (i *inspection) unread(ctx context.Context, of string, err error) error {
+	why := unread(ctx, err)
+	switch {
+	case why == "":
+		return err
+	case leaderless(err):
+		i.noLeader(of, why)
+	default:
+		i.groupUnknown(why)
+	}
+	return nil
 }

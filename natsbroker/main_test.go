@@ -109,6 +109,7 @@ func eventually(tb testing.TB, what string, holds func() bool) {
 	within(tb, patience, what, holds)
 }
 
+// within is eventually, for what takes longer.
 func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)

@@ -36,6 +36,7 @@ type capture struct {
 	// unlisted means that no stream has the subject in its configuration, and
 	// that no more can be known because the server cannot be traced.
 	unlisted bool
+	listErr  error // why the streams' configurations could not be read
 
 	live      broker.Fact[int]  // subscriptions that a message would be delivered to now
 	unread    broker.Fact[bool] // the stream would discard the message, since no consumer wants it
@@ -56,7 +57,7 @@ func readCapture(ctx context.Context, nc *nats.Conn, api jetstream.JetStream, na
 		return capture{}, err
 	}
 	c := storing(listed, listErr, &t, traceErr)
-	c.live, c.unread = t.live(traceErr), t.unread(traceErr)
+	c.listErr, c.live, c.unread = listErr, t.live(traceErr), t.unread(traceErr)
 	return c, nil
 }
 
@@ -183,10 +184,10 @@ func listed(ctx context.Context, api jetstream.JetStream, native string) (*jetst
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return nil, nil // no JetStream, no stream
-	case err != nil:
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("no answer, as with a missing permission: %w", err)
 	}
-	return info, nil
+	return info, err
 }
 
 // traced is the result of a trace.
