@@ -19,7 +19,7 @@ import (
 	"syscall"
 )
 
-// interruptNotice is printed at the first Ctrl-C.
+// interruptNotice is printed at the first Ctrl-C or SIGTERM.
 const interruptNotice = "orders: finishing what is in hand; Ctrl-C again kills"
 
 func main() {

@@ -17,7 +17,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // 128 + SIGINT
+	exitInterrupted = 130 // 128 + SIGINT, after SIGTERM too
 )
 
 // patience bounds each step that goes on after an interrupt.
@@ -28,7 +28,7 @@ func wrapUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), patience)
 }
 
-// interrupted reports whether Ctrl-C was pressed.
+// interrupted reports whether Ctrl-C was pressed, or SIGTERM came.
 func interrupted(ctx context.Context) bool { return ctx.Err() != nil }
 
 // run is the program. It returns the exit code.
