@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,7 @@ func (r *run) strike(t *testing.T, f fault, consumer string) {
 		return next != "" && next != node.Name
 	})
 	elected := time.Since(began)
+	r.reported(t, node)
 	heal := func() {}
 	if f.reachable {
 		heal = r.inside.isolated(t)
@@ -127,6 +129,22 @@ func (r *run) strike(t *testing.T, f fault, consumer string) {
 	r.faults = append(r.faults, w)
 	t.Logf("%s of %s, leader of %s: another one after %.1f s, all publish and consume after %.1f s, all replicas current after %.1f s",
 		f.name, node.Name, cmp.Or(consumer, "the stream"), elected.Seconds(), worked.Seconds(), w.whole.Sub(began).Seconds())
+}
+
+// reported waits until Inspect says that a node is missing, of the stream and of a
+// consumer.
+func (r *run) reported(t *testing.T, node *containers.Node) {
+	t.Helper()
+	for _, destination := range []string{subject(0), stream + "/" + shared} {
+		await(t, "a finding on "+destination, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), patience) // a server that is paused owes a part of a trace
+			defer cancel()
+			found, err := r.admin.Inspect(ctx, destination)
+			return err == nil && slices.ContainsFunc(found, func(f broker.Finding) bool {
+				return f.Code == "replica-offline" && strings.Contains(f.Cause, " on "+node.Name+" ")
+			})
+		})
+	}
 }
 
 // figures prints what was seen.

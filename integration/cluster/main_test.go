@@ -14,7 +14,7 @@ import (
 	"github.com/candidmq/candidmq/natsbroker"
 )
 
-var minutes = flag.Float64("minutes", 0, "for how long the cluster is damaged; 0: one fault of each kind")
+var minutes = flag.Float64("minutes", 0, "for how long the cluster is damaged; 0: one fault of each kind; needs a -timeout of at least twice as much")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -34,8 +34,13 @@ func await(t *testing.T, what string, holds func() bool) {
 	within(t, patience, what, holds)
 }
 
+// within is await, for what may take longer. It ends a while before go test does,
+// which would print nothing of the run's state.
 func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
+	if end, ok := t.Deadline(); ok {
+		limit = min(limit, time.Until(end)-30*time.Second)
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(limit); !holds(); <-tick.C {
