@@ -243,15 +243,15 @@ func TestJetStreamInspectTellsOfReplicas(t *testing.T) {
 		return streamErr == nil && consumerErr == nil
 	})
 	both := []string{"orders.new", "ORDERS/c"}
+	var last string // what Check said
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(last)
+		}
+	})
 	reports := func(severity broker.Severity, code string, want bool) {
 		t.Helper()
 		for _, destination := range both {
-			var last string
-			defer func() {
-				if t.Failed() {
-					t.Log(last)
-				}
-			}()
 			within(t, elections, fmt.Sprintf("%v %s is reported for %s: %v", severity, code, destination, want), func() bool {
 				found, err := broker.Check(soon(t), r, destination, broker.Usage{Publishes: true, Receives: true, Idempotent: true})
 				last = fmt.Sprintf("%v %v", found, err)
