@@ -41,12 +41,13 @@ var (
 // One case has no such status. A server that max_ack_pending keeps from sending
 // the rest leaves the request open until it expires or a message is settled. So
 // when it is quiet within a batch, the consumer is asked for its state, and the
-// answer comes to the same inbox.
+// answer comes to the same address.
 type asking struct {
 	*receive
 	*puller
 	batch  int
 	noWait bool
+	reply  string        // the address for answers
 	sent   time.Time     // the request
 	quiet  time.Duration // how long it may be quiet within the batch
 	asked  bool          // for the consumer's state, which is to come
@@ -149,7 +150,7 @@ func (a *asking) askState() bool {
 	if !a.mayBeHeld() {
 		return false
 	}
-	a.asked = a.conn.PublishRequest(a.queue.info, a.inbox, nil) == nil
+	a.asked = a.conn.PublishRequest(a.queue.info, a.reply, nil) == nil
 	return a.asked
 }
 
@@ -187,15 +188,15 @@ func (a *asking) over(err error) {
 
 // take reports whether the request is over.
 func (a *asking) take(msg *nats.Msg) (over bool, err error) {
-	if a.since.IsZero() {
-		a.since = a.leasedSince(time.Now())
-	}
 	word := status(msg)
-	switch word {
-	case "":
+	switch {
+	case word == "":
+		if a.since.IsZero() {
+			a.since = a.leasedSince(time.Now())
+		}
 		a.msgs = append(a.msgs, msg)
 		return len(a.msgs) == a.batch, nil
-	case idleHeartbeat:
+	case word == idleHeartbeat, msg.Subject != a.reply: // the latter is about an earlier request
 		return false, nil
 	}
 	return true, statusError(word, msg.Header.Get("Description"))

@@ -1,16 +1,20 @@
 package natsbroker
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// puller is an inbox for the answers to successive requests for messages. It
-// has no goroutine. After a request that was given up it is not reused, since
-// more messages may come.
+// puller is a subscription for the answers to successive requests for messages,
+// each with a reply address of its own, so that an answer to an earlier one is
+// recognized: a server that was frozen may give it late. A puller has no
+// goroutine. After a request that was given up it is not reused, since more
+// messages may come.
 type puller struct {
-	inbox string
+	inbox string // what the reply addresses begin with
+	asked uint64 // requests
 	sub   *nats.Subscription
 	from  chan *nats.Msg
 	down  chan nats.Status // rings when the connection breaks
@@ -22,7 +26,7 @@ type puller struct {
 const idlePullers = 8
 
 // puller returns one that is unused and to which nothing has come in the
-// meantime: a server that was frozen may still answer old requests.
+// meantime: a message would belong to a request that is over.
 func (j *JetStream) puller(q *queue) (*puller, error) {
 	for {
 		p := j.idlePuller(q)
@@ -59,13 +63,20 @@ func (j *JetStream) idlePuller(q *queue) *puller {
 }
 
 func (j *JetStream) newPuller() (*puller, error) {
-	p := &puller{inbox: j.conn.NewInbox(), from: make(chan *nats.Msg, maxPull+spareRoom), timer: time.NewTimer(pullSlack)}
+	p := &puller{inbox: j.conn.NewInbox() + ".", from: make(chan *nats.Msg, maxPull+spareRoom), timer: time.NewTimer(pullSlack)}
 	var err error
-	if p.sub, err = j.conn.ChanSubscribe(p.inbox, p.from); err != nil {
+	if p.sub, err = j.conn.ChanSubscribe(p.inbox+"*", p.from); err != nil {
 		return nil, err
 	}
 	p.down = j.conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	return p, nil
+}
+
+// replyTo returns the reply address of the next request.
+func (p *puller) replyTo() string {
+	p.asked++
+	var room [64]byte // on the stack: one allocation for the whole
+	return string(strconv.AppendUint(append(room[:0], p.inbox...), p.asked, 36))
 }
 
 // keep keeps a puller for the next request.

@@ -248,7 +248,7 @@ func (r *receive) pull(ctx context.Context, end time.Time) (pulled, error) {
 	case err == nil && len(msgs.msgs) == 0 && wait == shortestPull && r.wait <= shortestPull:
 		msgs, err = r.askWhatThereIs(ctx, batch)
 	}
-	if errors.Is(err, errOthersWait) { // that was about an earlier request: this one may wait
+	if errors.Is(err, errOthersWait) { // what there is, is for them
 		return msgs, nil
 	}
 	return msgs, err
@@ -276,8 +276,8 @@ func (r *receive) ask(ctx context.Context, q request) (pulled, error) {
 	if err != nil {
 		return pulled{}, err
 	}
-	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, sent: time.Now(), quiet: firstQuiet}
-	if err := r.conn.PublishRequest(r.queue.next, p.inbox, q.body()); err != nil {
+	a := &asking{receive: r, puller: p, batch: q.batch, noWait: q.noWait, reply: p.replyTo(), sent: time.Now(), quiet: firstQuiet}
+	if err := r.conn.PublishRequest(r.queue.next, a.reply, q.body()); err != nil {
 		r.discard(p)
 		return pulled{}, err
 	}
