@@ -13,7 +13,7 @@ var receiveRules = []rule{
 		code: "not-offered", severity: SeverityError,
 		bears:  func(c inspection) bool { return c.u.Receives },
 		judge:  func(c inspection) verdict { return offered("received from", c.s.Receive.Offered) },
-		remedy: "remove the cause, or receive from another queue or consumer",
+		remedy: "change what the cause names, or receive from another queue or consumer",
 	},
 	{
 		code: "lease-too-short", severity: SeverityError, bears: inspection.leases, judge: inspection.leaseTooShort,

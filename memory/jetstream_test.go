@@ -217,6 +217,14 @@ func TestJetStreamInterest(t *testing.T) {
 	if discarded("orders.new") || !discarded("orders.old") {
 		t.Error("unread-discarded is not where the filter does not match, or where it does")
 	}
+	must(t, b.CreateConsumer("ORDERS", memory.ConsumerConfig{Durable: "d", FilterSubject: "orders.d"}))
+	for subject, want := range map[string]int{"orders.new": 2, "orders.old": 0} { // all consumers, or none
+		s, err := b.Describe(t.Context(), subject)
+		must(t, err)
+		if s.Publish.Readers.State != broker.StateKnown || s.Publish.Readers.V != want {
+			t.Errorf("%s: got %+v, want %d", subject, s.Publish.Readers, want)
+		}
+	}
 }
 
 func discard(context.Context, *broker.Delivery) error { return nil }

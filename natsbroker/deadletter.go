@@ -116,7 +116,7 @@ func (j *JetStream) checkDeadLetters(ctx context.Context, stream string, c *jets
 		return err
 	}
 	target := c.Metadata[natsrules.DeadLetterKey]
-	rest, err := readCapture(ctx, j.conn, j.api, target)
+	rest, err := j.capture(ctx, target)
 	if err == nil && rest.known && rest.stream == "" {
 		err = natsrules.DeadLettersUncaptured(target)
 	}

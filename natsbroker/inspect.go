@@ -26,7 +26,7 @@ var _ broker.Inspector = (*Broker)(nil)
 //	slow-notice   warning  a silent peer is noticed after more than 15 s, or never
 //	gives-up      warning  without a server for a while, the connection is closed for good
 //
-// It does no I/O.
+// It does no I/O. A subject that nobody listens to is no finding.
 func (b *Broker) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
 	if err := b.ready(ctx, "inspect", destination); err != nil {
 		return nil, err

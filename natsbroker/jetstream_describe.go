@@ -34,8 +34,8 @@ const (
 // takes CONSUMER.INFO, STREAM.INFO and, with a max_deliver, STREAM.LIST. Each
 // needs permission to publish to the API's subject, and the trace to the
 // subject itself. Denied requests are not answered: each is waited for at most
-// 2 s, the two for a consumer and its stream together, and the facts are then
-// unknown; so they are while a stream or consumer has no leader. While the
+// 2 s, or half of the time that ctx leaves, the two for a consumer and its stream
+// together, and the facts are then unknown; so they are while a stream or consumer has no leader. While the
 // connection is down nothing is requested. A subject is
 // [broker.ErrNotFound] only if the list and the trace both say that no stream
 // has it.
@@ -46,7 +46,7 @@ func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Se
 	}
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
-	name := j.named(destination)
+	name := j.resolve(destination)
 	s := broker.Semantics{
 		Destination: destination, Backend: jsBackend, InTransit: j.core.inTransit(),
 		AtRest: broker.Unknown[broker.AtRest]("a client cannot see whether the server encrypts its store"),
@@ -69,16 +69,16 @@ func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Se
 	return broker.Semantics{}, j.failure(op, destination, err)
 }
 
-// named is what a name stands for: a subject, a consumer, or both.
-type named struct {
+// target is what a name stands for: a subject, a consumer, or both.
+type target struct {
 	subject               string // in its native form
 	consumer              consumerName
 	isSubject, isConsumer bool
 }
 
-// named looks a name up. One that is in no table and has not the form of a
+// resolve looks a name up. One that is in no table and has not the form of a
 // consumer's is a subject.
-func (j *JetStream) named(name string) (n named) {
+func (j *JetStream) resolve(name string) (n target) {
 	n.consumer, n.isConsumer = j.queueName(name)
 	n.subject, n.isSubject = j.options.Subjects[name]
 	if !n.isConsumer && !n.isSubject {
@@ -121,7 +121,7 @@ func (j *JetStream) capture(ctx context.Context, native string) (capture, error)
 	}
 	c, err := readCapture(ctx, j.conn, j.api, native)
 	if c.known && c.stream == "" && c.listErr != nil {
-		c.known, c.from = false, "a trace found no stream, and STREAM.LIST failed: "+c.listErr.Error()
+		c.known, c.from = false, "a trace reaches no stream, and STREAM.LIST: "+c.listErr.Error()
 	}
 	return c, err
 }

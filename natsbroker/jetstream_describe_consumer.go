@@ -18,7 +18,7 @@ import (
 func (j *JetStream) describeConsumer(ctx context.Context, s *broker.Semantics, n consumerName) error {
 	s.Kind = "consumer"
 	info, stream, err := j.readBoth(ctx, n)
-	if why := unread(ctx, err); why != "" {
+	if why := silence(ctx, err); why != "" {
 		noStorage(s, why)
 		s.Receive = unknownReceiving(why)
 		return nil
@@ -46,7 +46,7 @@ func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.Co
 	if !j.conn.IsConnected() {
 		return nil, nil, j.down()
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	info, err := j.consumerInfo(ctx, n)
 	if err != nil {
@@ -59,9 +59,9 @@ func (j *JetStream) readBoth(ctx context.Context, n consumerName) (*jetstream.Co
 	return info, stream.CachedInfo(), nil
 }
 
-// unread returns why something could not be read although ctx allowed it, or ""
+// silence returns why something could not be read although ctx allowed it, or ""
 // if err says otherwise.
-func unread(ctx context.Context, err error) string {
+func silence(ctx context.Context, err error) string {
 	switch {
 	case ctx.Err() != nil:
 		return ""
@@ -77,11 +77,11 @@ func unread(ctx context.Context, err error) string {
 // of the replicas is missing, or is of a version that does not support what is
 // configured.
 func leaderless(err error) bool {
-	e, ok := errors.AsType[jetstream.JetStreamError](err)
-	if !ok || e.APIError() == nil {
+	api := apiError(err)
+	if api == nil {
 		return false
 	}
-	switch e.APIError().ErrorCode {
+	switch api.ErrorCode {
 	case 10008, 10118, 10119, 10194, 10195: // nats-server, server/errors.json
 		return true
 	}

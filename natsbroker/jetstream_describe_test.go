@@ -194,11 +194,11 @@ var quiet = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 // denied is a server with a user that may publish and not use JetStream's API.
 func denied(t *testing.T) (*server.Server, *natsbroker.JetStream) {
 	t.Helper()
-	return deniedFor(t, "$JS.API.>", nil)
+	return deniedFor(t, "$JS.API.>")
 }
 
 // deniedFor is denied for some subjects, with a paused consumer c.
-func deniedFor(t *testing.T, subjects string, o *natsbroker.JetStreamOptions) (*server.Server, *natsbroker.JetStream) {
+func deniedFor(t *testing.T, subjects string) (*server.Server, *natsbroker.JetStream) {
 	t.Helper()
 	s := startServer(t, withJetStream(t), withUserWhoMayNot(subjects))
 	nc := dial(t, s, nats.UserInfo("all", "p"))
@@ -214,7 +214,7 @@ func deniedFor(t *testing.T, subjects string, o *natsbroker.JetStreamOptions) (*
 	if _, err := js.CreateConsumer(soon(t), "ORDERS", c); err != nil {
 		t.Fatal(err)
 	}
-	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), o)
+	j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,10 +252,12 @@ func TestJetStreamDescribesAConsumerWithTheAPIDenied(t *testing.T) {
 		s.Durability.State != broker.StateUnknown {
 		t.Errorf("got\n%s", s)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // is not used up
 	defer cancel()
-	_, err := j.Describe(ctx, "ORDERS/c")
-	wantErr(t, err, context.DeadlineExceeded)
+	s, err := j.Describe(ctx, "ORDERS/c")
+	if err != nil || s.Receive.Lease.State != broker.StateUnknown || ctx.Err() != nil {
+		t.Errorf("within a second: %v, %v\n%s", err, ctx.Err(), s)
+	}
 }
 
 // Without a connection nothing is asked, and that is the reason given.

@@ -17,10 +17,11 @@ var _ broker.HealthReporter = (*JetStream)(nil)
 // "stream/consumer". The age is that of the oldest message that the consumer
 // has not settled, including one that is stranded after max_deliver; it is read
 // from the stream, so nothing is delivered by it. It is unknown for a consumer
-// with several filters. Health takes CONSUMER.INFO and STREAM.MSG.GET and, with
-// a dead-letter subject, STREAM.LIST, STREAM.INFO and another STREAM.MSG.GET,
-// each of which needs its permission. A denied request is not answered: it is
-// waited for at most 2 s, and what it would have told is unknown; so it is while
+// with several filters. Health takes CONSUMER.INFO, STREAM.INFO and STREAM.MSG.GET
+// (DIRECT.GET on a stream with allow_direct), with a dead-letter subject also
+// STREAM.LIST and the last two for its stream; each needs its permission. A
+// denied request is not answered: it is waited for at most 2 s, or half of the
+// time that ctx leaves, and what it would have told is unknown; so it is while
 // the connection is down, or nobody leads the consumer or its stream. For a
 // subject, nothing is known.
 func (j *JetStream) Health(ctx context.Context, destination string) (broker.Health, error) {
@@ -36,7 +37,7 @@ func (j *JetStream) Health(ctx context.Context, destination string) (broker.Heal
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
 	info, err := j.consumerNow(ctx, n)
-	if why := unread(ctx, err); why != "" {
+	if why := silence(ctx, err); why != "" {
 		return unknownHealth(destination, why), nil
 	}
 	if err != nil {
@@ -62,7 +63,7 @@ func (j *JetStream) consumerNow(ctx context.Context, n consumerName) (*jetstream
 	if !j.conn.IsConnected() {
 		return nil, j.down()
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	return j.consumerInfo(ctx, n)
 }
@@ -94,7 +95,7 @@ func (j *JetStream) oldest(ctx context.Context, info *jetstream.ConsumerInfo) br
 // ageOf returns the age of the first message of a subject from a sequence
 // number on.
 func (j *JetStream) ageOf(ctx context.Context, stream string, sequence uint64, filter, from string) broker.Fact[time.Duration] {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	s, err := j.api.Stream(ctx, stream)
 	if err != nil {
@@ -122,6 +123,7 @@ func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *j
 	if target == "" {
 		return nil
 	}
+	h.DeadLetterKeepsAge = broker.Known(false, "a dead letter is a new message")
 	info, err := listed(ctx, j.api, target)
 	if err != nil {
 		why := err.Error()
@@ -130,8 +132,10 @@ func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *j
 		return ctx.Err()
 	}
 	h.DeadLetterExists = broker.Known(info != nil, "STREAM.LIST")
-	h.DeadLetterKeepsAge = broker.Known(false, "a dead letter is a new message")
 	if info == nil {
+		const uncaptured = "no stream captures the dead-letter subject"
+		h.DeadLetterReady, h.DeadLetterOldest = broker.None[int64](uncaptured), broker.None[time.Duration](uncaptured)
+		h.DeadLetterRetention = broker.None[time.Duration](uncaptured)
 		return nil
 	}
 	from := "stream " + info.Config.Name
@@ -146,7 +150,7 @@ func (j *JetStream) deadLetterHealth(ctx context.Context, h *broker.Health, c *j
 
 // countOf returns how many messages of a subject a stream holds.
 func (j *JetStream) countOf(ctx context.Context, stream, subject, from string) broker.Fact[int64] {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	s, err := j.api.Stream(ctx, stream)
 	if err != nil {

@@ -4,11 +4,42 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/candidmq/candidmq/broker"
 	"github.com/candidmq/candidmq/natsbroker"
 )
+
+// What is denied of the dead letters is unknown, and the rest is there.
+func TestJetStreamHealthWithTheAPIDenied(t *testing.T) {
+	t.Parallel() // it waits for what is not answered
+	for request, exists := range map[string]broker.State{"LIST": broker.StateUnknown, "INFO.*": broker.StateKnown} {
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, withJetStream(t), withUserWhoMayNot("$JS.API.STREAM."+request))
+			js, err := jetstream.New(dial(t, s, nats.UserInfo("all", "p")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &rig{TB: t, js: js}
+			r.orders(func(s *jetstream.StreamConfig, c *jetstream.ConsumerConfig) {
+				s.Subjects = append(s.Subjects, "dead")
+				c.FilterSubject, c.Metadata = "orders.new", natsbroker.DeadLetters{Subject: "dead"}.Metadata(nil)
+			})
+			j, err := natsbroker.NewJetStream(dial(t, s, nats.UserInfo("few", "p"), quiet), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = j.Close(soon(t)) })
+			h, err := j.Health(soon(t), "ORDERS/c")
+			if err != nil || h.Ready.State != broker.StateKnown || h.DeadLetterExists.State != exists ||
+				h.DeadLetterReady.State != broker.StateUnknown || h.DeadLetterOldest.State != broker.StateUnknown || h.DeadLetterKeepsAge.State != broker.StateKnown {
+				t.Errorf("got %+v, %v", h, err)
+			}
+		})
+	}
+}
 
 func TestJetStreamHealth(t *testing.T) {
 	r := newRig(t, nil)

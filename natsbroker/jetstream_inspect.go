@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,15 +33,16 @@ var _ broker.Inspector = (*JetStream)(nil)
 //	no-leader        error    the stream or consumer has no leader: nothing can be published, or received
 //	replica-offline  warning  a replica is offline, has not been heard from for 10 s, or is 1000 operations behind
 //
-// A sealed stream is one that [broker.Check] reports as not-offered. A server
-// reports a replica as offline at once if it was shut down, but only after a
-// while if it crashed.
+// [broker.Check] reports by itself, as not-offered, a sealed stream and, for those
+// who receive, a consumer that Receive refuses.
 //
-// It takes the requests of [JetStream.Describe], and STREAM.INFO for a subject.
-// What cannot be read within 2 s of ctx, which is how a missing permission
-// looks, or while the connection is down, is reported one level milder, with the
-// reason. A consumer that does not exist is an error, [broker.ErrNotFound]; a
-// subject without a stream is no finding here.
+// Inspect of a consumer takes CONSUMER.INFO and STREAM.INFO; that of a subject
+// takes STREAM.LIST, a trace from nats-server 2.11 on, and STREAM.INFO. Each is
+// waited for at most 2 s, or half of the time that ctx leaves. What is not
+// answered (a denied request never is), and everything while the connection is
+// down, is reported one level milder, with the reason. A consumer that does not
+// exist is an error, [broker.ErrNotFound]; a subject without a stream is no
+// finding.
 func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Findings, error) {
 	const op = "inspect"
 	if err := j.ready(ctx, op, destination); err != nil {
@@ -49,7 +51,7 @@ func (j *JetStream) Inspect(ctx context.Context, destination string) (broker.Fin
 	ctx, cancel := j.withDeadline(ctx)
 	defer cancel()
 	i := inspection{destination: destination, found: j.core.findings(destination)}
-	name := j.named(destination)
+	name := j.resolve(destination)
 	var err error
 	if name.isSubject {
 		err = j.inspectSubject(ctx, &i, name.subject)
@@ -74,39 +76,41 @@ func (j *JetStream) inspectSubject(ctx context.Context, i *inspection, native st
 	switch {
 	case err != nil:
 		return err
+	case c.stream != "" || c.unreached != "":
+		return j.inspectStream(ctx, i, cmp.Or(c.stream, c.unreached))
 	case leaderless(c.listErr):
-		i.noLeader("what stores the subject", c.listErr.Error())
-	case c.stream != "":
-		return j.inspectStream(ctx, i, c.stream)
-	case !c.known:
-		i.groupUnknown(c.from)
+		i.noLeader("JetStream itself", c.listErr.Error())
+	case c.listErr != nil || !j.conn.IsConnected():
+		i.groupUnknown("what stores the subject", c.from)
 	}
 	return nil
 }
 
 func (j *JetStream) inspectStream(ctx context.Context, i *inspection, name string) error {
-	look, cancel := context.WithTimeout(ctx, lookLimit)
+	look, cancel := briefly(ctx)
 	defer cancel()
 	s, err := j.api.Stream(look, name)
-	if err != nil {
-		return i.unread(ctx, "stream "+name, err)
+	switch {
+	case err == nil:
+		i.group("stream "+name, s.CachedInfo().Cluster)
+	case !errors.Is(err, jetstream.ErrStreamNotFound): // which it may be by now
+		return i.notRead(ctx, "stream "+name, err)
 	}
-	i.group("stream "+name, s.CachedInfo().Cluster)
 	return nil
 }
 
 func (j *JetStream) inspectConsumer(ctx context.Context, i *inspection, n consumerName) error {
 	info, stream, err := j.readBoth(ctx, n)
 	if info == nil {
-		if why := unread(ctx, err); why != "" && !leaderless(err) {
+		if why := silence(ctx, err); why != "" && !leaderless(err) {
 			i.add("consumer-shape", broker.SeverityWarning, "the consumer's configuration is unknown: "+why, checkAgain)
 		}
-		return i.unread(ctx, "consumer "+n.String(), err)
+		return i.notRead(ctx, "consumer "+n.String(), err)
 	}
 	i.consumer(n, info)
 	i.group("consumer "+n.String(), info.Cluster)
 	if stream == nil {
-		return i.unread(ctx, "stream "+n.Stream, err)
+		return i.notRead(ctx, "stream "+n.Stream, err)
 	}
 	if dead := deadFilter(&stream.Config, &info.Config); dead != "" {
 		i.add("consumer-shape", broker.SeverityError, natsrules.DeadOffer(dead), "change the filter, or the stream's subjects")
@@ -189,25 +193,25 @@ func trouble(p *jetstream.PeerInfo) string {
 const checkAgain = "check again while connected, with permission for CONSUMER.INFO, STREAM.INFO and STREAM.LIST of JetStream's API"
 
 func (i *inspection) noLeader(of, why string) {
-	i.add("no-leader", broker.SeverityError, "there is no leader of "+of+": "+why, "start the servers that hold it, so that a majority is there")
+	i.add("no-leader", broker.SeverityError, "there is no leader of "+of+": "+why, "start servers until a majority is there; upgrade those that do not support what is configured")
 }
 
-func (i *inspection) groupUnknown(why string) {
-	i.add("no-leader", broker.SeverityWarning, "whether there is a leader is unknown: "+why, checkAgain)
-	i.add("replica-offline", broker.SeverityInfo, "whether all replicas are there is unknown: "+why, checkAgain)
+func (i *inspection) groupUnknown(of, why string) {
+	i.add("no-leader", broker.SeverityWarning, "whether "+of+" has a leader is unknown: "+why, checkAgain)
+	i.add("replica-offline", broker.SeverityInfo, "whether all replicas of "+of+" are there is unknown: "+why, checkAgain)
 }
 
-// unread reports what was not read, or returns an error that says something
+// notRead reports what was not read, or returns an error that says something
 // else.
-func (i *inspection) unread(ctx context.Context, of string, err error) error {
-	why := unread(ctx, err)
+func (i *inspection) notRead(ctx context.Context, of string, err error) error {
+	why := silence(ctx, err)
 	switch {
 	case why == "":
 		return err
 	case leaderless(err):
 		i.noLeader(of, why)
 	default:
-		i.groupUnknown(why)
+		i.groupUnknown(of, why)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -64,6 +65,13 @@ const (
 	paused = "error consumer-shape: the consumer is paused and delivers nothing for another hour (pause_until); resume it (nats consumer resume), or wait"
 	again  = "; check again while connected, with permission for CONSUMER.INFO, STREAM.INFO and STREAM.LIST of JetStream's API"
 )
+
+func unknownGroup(of, why string) []string {
+	return []string{
+		"warning no-leader: whether " + of + " has a leader is unknown: " + why + again,
+		"info replica-offline: whether all replicas of " + of + " are there is unknown: " + why + again,
+	}
+}
 
 func TestJetStreamInspectTellsOfTheConsumer(t *testing.T) {
 	r := newRig(t, &natsbroker.JetStreamOptions{
@@ -142,21 +150,18 @@ func has(found broker.Findings, severity broker.Severity, code string) bool {
 func TestJetStreamInspectWithTheAPIDenied(t *testing.T) {
 	t.Parallel() // it waits for what is not answered
 	const why = "no answer, as with a missing permission: context deadline exceeded"
-	unknown := []string{
-		"warning no-leader: whether there is a leader is unknown: " + why + again,
-		"info replica-offline: whether all replicas are there is unknown: " + why + again,
-	}
 	_, j := denied(t)
-	wantLines(t, inspect(t, j, "ORDERS/c"), append([]string{"warning consumer-shape: the consumer's configuration is unknown: " + why + again}, unknown...)...)
-	wantLines(t, inspect(t, j, "orders.new"), unknown...)
+	wantLines(t, inspect(t, j, "ORDERS/c"),
+		append([]string{"warning consumer-shape: the consumer's configuration is unknown: " + why + again}, unknownGroup("consumer ORDERS/c", why)...)...)
+	wantLines(t, inspect(t, j, "orders.new"), unknownGroup("stream ORDERS", why)...) // a trace told its name
 	if found := check(t, j, "ORDERS/c"); !has(found, broker.SeverityWarning, "consumer-shape") {
 		t.Errorf("Check of a consumer:\n%v", found)
 	}
 	if found := check(t, j, "orders.new"); !has(found, broker.SeverityWarning, "no-leader") {
 		t.Errorf("Check of a subject:\n%v", found)
 	}
-	_, j = deniedFor(t, "$JS.API.STREAM.>", nil)
-	wantLines(t, inspect(t, j, "ORDERS/c"), append([]string{paused}, unknown...)...)
+	_, j = deniedFor(t, "$JS.API.STREAM.>")
+	wantLines(t, inspect(t, j, "ORDERS/c"), append([]string{paused}, unknownGroup("stream ORDERS", why)...)...)
 }
 
 func TestJetStreamInspectWhileDown(t *testing.T) {
@@ -166,14 +171,12 @@ func TestJetStreamInspectWhileDown(t *testing.T) {
 	r.orders()
 	stopServer(r.server)
 	eventually(t, "the connection is down", func() bool { return !r.Conn().IsConnected() })
-	unknown := []string{
-		"warning no-leader: whether there is a leader is unknown: " + nats.ErrDisconnected.Error() + again,
-		"info replica-offline: whether all replicas are there is unknown: " + nats.ErrDisconnected.Error() + again,
-	}
-	shape := "warning consumer-shape: the consumer's configuration is unknown: " + nats.ErrDisconnected.Error() + again
-	wantLines(t, inspect(t, r.JetStream, "ORDERS/c"), append([]string{shape}, unknown...)...)
-	wantLines(t, inspect(t, r.JetStream, "orders.new"), unknown...)
-	wantLines(t, inspect(t, r.JetStream, "orders"), append(unknown, shape)...)
+	why := nats.ErrDisconnected.Error()
+	subject := unknownGroup("what stores the subject", why)
+	consumer := append([]string{"warning consumer-shape: the consumer's configuration is unknown: " + why + again}, unknownGroup("consumer ORDERS/c", why)...)
+	wantLines(t, inspect(t, r.JetStream, "ORDERS/c"), consumer...)
+	wantLines(t, inspect(t, r.JetStream, "orders.new"), subject...)
+	wantLines(t, inspect(t, r.JetStream, "orders"), append(subject, consumer...)...)
 	if found := check(t, r.JetStream, "orders"); !has(found, broker.SeverityWarning, "no-leader") {
 		t.Errorf("Check:\n%v", found)
 	}
@@ -187,7 +190,7 @@ func TestJetStreamInspectJudgesReplicas(t *testing.T) {
 		want     []string
 	}{
 		"alone":        {leader: "n1"},
-		"no leader":    {"", []*jetstream.PeerInfo{{Name: "n2", Offline: true}}, []string{"error no-leader: there is no leader of stream S: the server knows of none; start the servers that hold it, so that a majority is there"}},
+		"no leader":    {"", []*jetstream.PeerInfo{{Name: "n2", Offline: true}}, []string{"error no-leader: there is no leader of stream S: the server knows of none; start servers until a majority is there; upgrade those that do not support what is configured"}},
 		"no cluster":   {},
 		"current":      {"n1", []*jetstream.PeerInfo{{Name: "n2", Current: true, Active: time.Minute, Lag: 5000}}, nil},
 		"a moment ago": {"n1", []*jetstream.PeerInfo{{Name: "n2", Active: 10 * time.Second, Lag: 1000}}, nil},
@@ -217,6 +220,7 @@ func startCluster(t *testing.T) []*server.Server {
 	for i := range 3 {
 		s := startServer(t, withJetStream(t), func(o *server.Options) {
 			o.ServerName, o.Cluster.Name = fmt.Sprint("n", i+1), "cluster"
+			o.Tags = []string{o.ServerName}
 			o.Cluster.Host, o.Cluster.Port, o.Routes = "127.0.0.1", server.RANDOM_PORT, routes
 		})
 		all = append(all, s)
@@ -240,18 +244,22 @@ func TestJetStreamInspectTellsOfReplicas(t *testing.T) {
 		defer cancel()
 		_, streamErr := r.js.CreateStream(ctx, jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Replicas: 3})
 		_, consumerErr := r.js.CreateConsumer(ctx, "ORDERS", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
-		return streamErr == nil && consumerErr == nil
+		errs := []error{streamErr, consumerErr}
+		for _, node := range []string{"n1", "n3"} { // alone there
+			_, err := r.js.CreateStream(ctx, jetstream.StreamConfig{Name: node, Subjects: []string{node}, Placement: &jetstream.Placement{Tags: []string{node}}})
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...) == nil
 	})
-	both := []string{"orders.new", "ORDERS/c"}
 	var last string // what Check said
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(last)
 		}
 	})
-	reports := func(severity broker.Severity, code string, want bool) {
+	reports := func(severity broker.Severity, code string, want bool, destinations ...string) {
 		t.Helper()
-		for _, destination := range both {
+		for _, destination := range destinations {
 			within(t, elections, fmt.Sprintf("%v %s is reported for %s: %v", severity, code, destination, want), func() bool {
 				found, err := broker.Check(soon(t), r, destination, broker.Usage{Publishes: true, Receives: true, Idempotent: true})
 				last = fmt.Sprintf("%v %v", found, err)
@@ -259,10 +267,12 @@ func TestJetStreamInspectTellsOfReplicas(t *testing.T) {
 			})
 		}
 	}
-	reports(broker.SeverityWarning, "replica-offline", false)
+	reports(broker.SeverityWarning, "replica-offline", false, "orders.new", "ORDERS/c")
 	stopServer(servers[2])
-	reports(broker.SeverityWarning, "replica-offline", true)
-	reports(broker.SeverityError, "no-leader", false)
+	reports(broker.SeverityWarning, "replica-offline", true, "orders.new", "ORDERS/c")
+	reports(broker.SeverityError, "no-leader", false, "orders.new", "ORDERS/c", "n1")
+	reports(broker.SeverityError, "no-leader", true, "n3")
 	stopServer(servers[1])
-	reports(broker.SeverityError, "no-leader", true)
+	reports(broker.SeverityError, "no-leader", true, "orders.new", "ORDERS/c", "n3", "nobody.listens")
+	reports(broker.SeverityError, "no-leader", false, "n1") // which goes on, without the others
 }

@@ -15,9 +15,19 @@ import (
 	"github.com/candidmq/candidmq/broker"
 )
 
-// lookLimit bounds each of the two requests of a capture. If the permission for
-// one is missing, the server does not answer it at all.
+// lookLimit bounds each request about a configuration or a state. If the
+// permission for one is missing, the server does not answer it at all.
 const lookLimit = 2 * time.Second
+
+// briefly returns a context for one such request, which leaves time for the
+// others, however short ctx is.
+func briefly(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := lookLimit
+	if end, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(end)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
 
 // Headers that make a server report what it would do with a message, without
 // doing it (ADR-41). Before 2.11 a server treats them like any other header and
@@ -36,7 +46,10 @@ type capture struct {
 	// unlisted means that no stream has the subject in its configuration, and
 	// that no more can be known because the server cannot be traced.
 	unlisted bool
-	listErr  error // why the streams' configurations could not be read
+	// unreached is a stream that has the subject in its configuration and that a
+	// trace does not find, as if it had no leader.
+	unreached string
+	listErr   error // why the streams' configurations could not be read
 
 	live      broker.Fact[int]  // subscriptions that a message would be delivered to now
 	unread    broker.Fact[bool] // the stream would discard the message, since no consumer wants it
@@ -75,6 +88,13 @@ func storing(listed *jetstream.StreamInfo, listErr error, t *traced, traceErr er
 		return capture{from: mappedAway}
 	case traceErr == nil && t.refused != "":
 		return capture{from: t.refusal()}
+	case traceErr == nil && listed != nil:
+		name := listed.Config.Name
+		return capture{unreached: name, from: fmt.Sprintf("%s has it in stream %s, which %s does not reach: it may have no leader", list, name, trace)}
+	case traceErr == nil && leaderless(listErr):
+		return capture{from: fmt.Sprintf("%s reaches no stream, and %s: %v", trace, list, listErr)}
+	case traceErr == nil && listErr != nil:
+		return capture{known: true, from: trace}
 	case traceErr == nil:
 		return capture{known: true, from: both}
 	case listErr != nil:
@@ -177,7 +197,7 @@ func listStream(ctx context.Context, api jetstream.JetStream, native string) (*j
 
 // listed is listStream with the stream's state.
 func listed(ctx context.Context, api jetstream.JetStream, native string) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	info, err := findStream(ctx, api, native)
 	switch {
@@ -241,7 +261,7 @@ func traceSubject(ctx context.Context, nc *nats.Conn, native string) (traced, er
 	if !traceable(nc) {
 		return traced{}, errNoTrace
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	inbox := nc.NewInbox()
 	sub, err := nc.SubscribeSync(inbox)

@@ -123,8 +123,14 @@ func TestDescribeCountsReaders(t *testing.T) {
 		t.Errorf("without a consumer: got %+v", f)
 	}
 	r.consumer("INTEREST", jetstream.ConsumerConfig{Durable: "c", FilterSubject: "interest.a"})
+	r.consumer("INTEREST", jetstream.ConsumerConfig{Durable: "d", FilterSubject: "interest.d"})
+	for subject, want := range map[string]int{"interest.a": 2, "interest.b": 0} { // all consumers, or none
+		if f := describe(t, r, subject).Publish.Readers; f.State != broker.StateKnown || f.V != want {
+			t.Errorf("%s on JetStream: got %+v, want %d", subject, f, want)
+		}
+	}
 	subscribe(t, b, "interest.>", discard)
-	for subject, want := range map[string]int{"interest.a": 2, "interest.b": 1} {
+	for subject, want := range map[string]int{"interest.a": 3, "interest.b": 1} {
 		if f := describe(t, b, subject).Publish.Readers; f.State != broker.StateKnown || f.V != want {
 			t.Errorf("%s: got %+v, want %d", subject, f, want)
 		}
