@@ -43,6 +43,7 @@ func TestJudge(t *testing.T) {
 		strict bool
 		fault  int // its second, and half; 0: none
 		heal   int // its second, 0: the server was killed
+		whole  int // the second in which the cluster was, 0: that of the heal
 		events events
 		want   verdict
 	}{
@@ -80,6 +81,16 @@ func TestJudge(t *testing.T) {
 			name: "sent by a leader that was paused", strict: true, fault: 1, heal: 5,
 			events: events{got(1, 1), deleted(1), got(2, 1), deleted(2), got(3, 1), got(1, 1)},
 			want:   verdict{repeated: 1, early: 1, stale: 1, fresh: 1},
+		},
+		{
+			name: "sent a while after the heal", fault: 1, heal: 5, whole: 60,
+			events: slices.Concat(events{got(1, 1), deleted(1), got(2, 1), got(3, 1)}, pause(11), events{got(1, 1)}),
+			want:   verdict{repeated: 1, stale: 1, fresh: 1},
+		},
+		{
+			name: "sent long after the heal, while a replica was repaired", fault: 1, heal: 5, whole: 60,
+			events: slices.Concat(events{got(1, 1), deleted(1), got(2, 1), got(3, 1)}, pause(21), events{got(1, 1)}),
+			want:   verdict{repeated: 1, fresh: 1, duplicates: []string{"0-1, attempt 1, came to c 24s after its delete was confirmed"}},
 		},
 		{
 			name: "forgotten by the leader after one that was paused", fault: 1, heal: 9,
@@ -145,7 +156,7 @@ func TestJudge(t *testing.T) {
 				h.faults = []window{{began: at}}
 				if tt.heal > 0 {
 					h.faults[0].healed = begun.Add(time.Duration(tt.heal) * time.Second)
-					h.faults[0].whole = h.faults[0].healed
+					h.faults[0].whole = begun.Add(time.Duration(max(tt.heal, tt.whole)) * time.Second)
 				}
 			}
 			v := judge(h)

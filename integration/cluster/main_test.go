@@ -39,7 +39,7 @@ func await(t *testing.T, what string, holds func() bool) {
 func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	if end, ok := t.Deadline(); ok {
-		limit = min(limit, time.Until(end)-30*time.Second)
+		limit = max(0, min(limit, time.Until(end)-30*time.Second))
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

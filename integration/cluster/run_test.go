@@ -27,7 +27,7 @@ type run struct {
 	inside     *insider
 
 	faults  []window
-	repairs time.Duration // from the end of each fault until all replicas were current
+	aside   time.Duration // until faults were reported, and from their ends until all replicas were current
 	stop    chan struct{}
 	life    context.Context
 	abandon context.CancelFunc // ends life, and publishers that wait in vain
