@@ -232,4 +232,27 @@ func (j *judge) evidence(id string, count int) string {
 	return text.String()
 }
 
+// trail is what the wire and the handlers saw of a message that is lost.
+func (j *judge) trail(ids []string) string {
+	var text strings.Builder
+	for _, id := range ids {
+		for _, count := range j.counts(id) {
+			fmt.Fprintf(&text, "; receive %d: %s", count, j.evidence(id, count))
+			for _, h := range j.arrived[receive{id, count}] {
+				j.handles[h].trail(&text)
+			}
+		}
+	}
+	return text.String()
+}
+
+func (s *settled) trail(text *strings.Builder) {
+	if s == nil {
+		return
+	}
+	for _, c := range slices.Concat(s.changes, s.deletes) {
+		fmt.Fprintf(text, ", %s %s to %s: status %d, done %t, release %t", c.action, c.began.Format(clock), c.ended.Format(clock), c.status, c.done, c.release)
+	}
+}
+
 const clock = "15:04:05.000"

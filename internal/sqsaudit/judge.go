@@ -99,7 +99,7 @@ func (j *judge) judgeLosses() {
 			j.violate("message %s was never published with success", body)
 		}
 		if !j.handled[body] {
-			j.violate("message %s is lost: published as %v, and no handler succeeded", body, p.ids)
+			j.violate("message %s is lost: published as %v, and no handler succeeded%s", body, p.ids, j.trail(p.ids))
 		}
 		for _, id := range p.ids {
 			if j.opts.Log && len(j.log[id]) == 0 {
