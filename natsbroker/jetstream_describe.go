@@ -34,11 +34,11 @@ const (
 // takes CONSUMER.INFO, STREAM.INFO and, with a max_deliver, STREAM.LIST. Each
 // needs permission to publish to the API's subject, and the trace to the
 // subject itself. Denied requests are not answered: each is waited for at most
-// 2 s, or half of the time that ctx leaves, the two for a consumer and its stream
-// together, and the facts are then unknown; so they are while a stream or consumer has no leader. While the
-// connection is down nothing is requested. A subject is
-// [broker.ErrNotFound] only if the list and the trace both say that no stream
-// has it.
+// 2 s, or half of the time that ctx leaves, the two for a consumer and its
+// stream together, and the facts are then unknown; so they are while a stream
+// or consumer has no leader. While the connection is down nothing is requested.
+// A subject is [broker.ErrNotFound] only if the list and the trace both say
+// that no stream has it.
 func (j *JetStream) Describe(ctx context.Context, destination string) (broker.Semantics, error) {
 	const op = "describe"
 	if err := j.ready(ctx, op, destination); err != nil {

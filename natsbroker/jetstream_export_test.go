@@ -18,9 +18,11 @@ var VersionAtLeast = versionAtLeast
 // IdleLimit is for tests.
 const IdleLimit = idleLimit
 
-// InspectGroup is for tests.
+// InspectGroup is for tests. It reads a group twice, as Inspect does for a name
+// that stands for a consumer and for a subject of its stream.
 func InspectGroup(destination, of string, c *jetstream.ClusterInfo) broker.Findings {
 	i := inspection{destination: destination}
+	i.group(of, c)
 	i.group(of, c)
 	return i.found
 }
